@@ -1,0 +1,1 @@
+"""The Penchant daemon: the process and everything that acts."""

@@ -1,0 +1,312 @@
+"""Every request and response that crosses the socket, MCP or the CLI: one word, one field, everywhere.
+
+Requests are strict (no coercion of `"5"` to 5) and closed (an unknown field is an error that names it).
+Times are UTC ISO-8601; a request may also give an offset, which is converted.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+EventKind = Literal[
+    "message", "tool_call", "tool_result", "edit", "session_start", "session_end", "compaction", "reference"
+]
+Role = Literal["user", "assistant", "system", "tool"]
+MemoryKind = Literal["fact", "decision", "procedure", "episode", "note"]
+Scope = Literal["private", "project", "global"]
+Origin = Literal["user", "assistant", "tool", "web", "import"]
+Verdict = Literal["helped", "wrong", "outdated"]
+Channel = Literal["api", "mcp", "hook", "transcript", "cli"]
+
+MAX_BODY_BYTES = 10 * 1024 * 1024 - 1
+MAX_CONTENT_CHARS = 1_000_000
+MAX_NAME_CHARS = 4_096
+MAX_BATCH = 5_000
+MAX_LIMIT = 1_000
+
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
+Content = Annotated[str, Field(min_length=1, max_length=MAX_CONTENT_CHARS)]
+
+
+class Request(BaseModel):
+    """Base of what comes in: strict types, unknown fields refused."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Response(BaseModel):
+    """Base of what goes out."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class EventIn(Request):
+    """One interaction to log: `POST /v1/events` takes one or a list."""
+
+    kind: EventKind = "message"
+    role: Role = "user"
+    content: Annotated[str, Field(max_length=MAX_CONTENT_CHARS)] = ""
+    session: Name | None = None
+    project: Name | None = None
+    agent: Name | None = None  # default: the calling agent
+    speaker: Name | None = None  # a person's or program's name; default: by role
+    origin: Origin | None = None  # default: by role
+    occurred_at: str | None = None  # default: now
+    channel: Channel = "api"
+    source_key: Name | None = None  # the host's own id of the record, for idempotence
+    parent_session: Name | None = None
+    tool_name: Name | None = None
+    tool_call_id: Name | None = None
+    meta: dict[str, JsonValue] | None = None
+
+
+class EventOut(Response):
+    id: str
+    status: Literal["logged", "duplicate", "reference"]
+    masked: int = 0  # secrets masked in this event
+
+
+class SourceIn(Request):
+    """How far a transcript file has been read; committed together with the events read from it."""
+
+    path: Name
+    assistant: Name
+    size: int = 0
+    mtime_ns: int = 0
+    inode: int = 0
+    offset: int = 0
+    head_digest: str = ""
+    state: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class EventBatchIn(Request):
+    """The body of a bulk import: events and the cursor of the file they were read from."""
+
+    events: Annotated[list[EventIn], Field(max_length=MAX_BATCH)]
+    source: SourceIn | None = None
+
+
+class EventsOut(Response):
+    results: list[EventOut]
+
+
+class MemoryIn(Request):
+    """One statement to remember: `POST /v1/memories` takes one or a list."""
+
+    content: Content
+    kind: MemoryKind = "fact"
+    scope: Scope | None = None  # default: project when a project is given, else global
+    project: Name | None = None
+    agent: Name | None = None
+    session: Name | None = None
+    speaker: Name | None = None
+    origin: Origin | None = None
+    occurred_at: str | None = None
+    valid_from: str | None = None
+    valid_to: str | None = None
+    supersedes: Name | None = None
+    importance: Annotated[float, Field(ge=0.0, le=1.0, strict=False)] = 0.5
+
+
+class MemoryReceiptOut(Response):
+    id: str
+    status: Literal["stored", "duplicate", "reference"]
+    masked: int = 0
+
+
+class MemoriesOut(Response):
+    results: list[MemoryReceiptOut]
+
+
+class MemoryOut(Response):
+    """A memory, or an episode (a logged message), whole."""
+
+    id: str
+    kind: str
+    content: str
+    scope: str
+    project: str | None
+    agent: str
+    session: str | None
+    session_title: str | None
+    speaker: str | None
+    role: str | None
+    origin: str
+    source_event: str | None
+    created_at: str
+    occurred_at: str
+    valid_from: str | None
+    valid_to: str | None
+    superseded_by: str | None
+    importance: float
+    trust: float | None
+    status: str
+
+
+class RecallRequest(Request):
+    query: Annotated[str, Field(max_length=MAX_CONTENT_CHARS)]
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 10
+    project: Name | None = None
+    agent: Name | None = None
+    session: Name | None = None  # the asking session, for impressions
+    as_of: str | None = None  # a date or time; what was valid and known then
+    budget_tokens: Annotated[int, Field(ge=1)] | None = None
+    explain: bool = False
+
+
+class Reason(Response):
+    """One feature's part in a result's score, in words."""
+
+    feature: str
+    value: float
+    contribution: float
+    text: str
+
+
+class RecallResult(Response):
+    id: str
+    content: str
+    score: float
+    created_at: str
+    occurred_at: str
+    kind: str
+    speaker: str | None
+    role: str | None
+    session: str | None
+    session_title: str | None
+    project: str | None
+    agent: str
+    origin: str
+    source: str  # "memory" or "episode"
+    reasons: list[Reason] | None = None
+
+
+class RecallResponse(Response):
+    impression_id: str
+    results: list[RecallResult]
+    warnings: list[str] = Field(default_factory=list)  # e.g. no embedder: ranked by words alone
+    took_ms: float = 0.0
+
+
+class FeedbackRequest(Request):
+    memory_id: Name
+    verdict: Verdict
+    impression_id: Name | None = None
+    agent: Name | None = None
+
+
+class FeedbackOut(Response):
+    id: str
+    status: Literal["recorded"]
+
+
+class ForgetRequest(Request):
+    ids: Annotated[list[Name], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class ForgetOut(Response):
+    forgotten: list[str]
+    unknown: list[str]
+
+
+class SessionOut(Response):
+    id: str
+    title: str | None
+    title_source: str | None  # "model", "host", "excerpt" or None
+    project: str | None
+    agent: str
+    parent: str | None
+    started_at: str | None
+    ended_at: str | None
+    n_events: int
+    n_messages: int
+
+
+class SessionsOut(Response):
+    sessions: list[SessionOut]
+
+
+class SessionEvent(Response):
+    id: str
+    kind: str
+    role: str
+    speaker: str | None
+    content: str
+    occurred_at: str
+    tool_name: str | None
+
+
+class SessionDetail(Response):
+    session: SessionOut
+    events: list[SessionEvent]
+    next_position: int | None
+
+
+class RecentOut(Response):
+    memories: list[MemoryOut]
+
+
+class ProjectOut(Response):
+    id: str
+    name: str
+    path: str | None
+    n_items: int
+
+
+class ProjectsOut(Response):
+    projects: list[ProjectOut]
+
+
+class SourcesOut(Response):
+    sources: list[SourceIn]
+
+
+class WatchRequest(Request):
+    assistants: list[Name] = Field(default_factory=list)
+    paths: list[Name] = Field(default_factory=list)
+    enabled: bool = True
+
+
+class WatchOut(Response):
+    enabled: bool
+    places: list[str]
+
+
+class ReindexRequest(Request):
+    model: Name | None = None
+
+
+class ReindexOut(Response):
+    model: str
+    n_items: int
+
+
+class ContextRequest(Request):
+    """What a hook asks for: context to inject at a session's start or before a prompt is answered."""
+
+    event: Literal["SessionStart", "UserPromptSubmit"]
+    prompt: str = ""
+    session: Name | None = None
+    project: Name | None = None
+    agent: Name | None = None
+    max_chars: Annotated[int, Field(ge=0, le=10_000)] = 4_000
+
+
+class ContextOut(Response):
+    text: str  # empty: nothing worth injecting
+    impression_id: str | None
+
+
+class ErrorBody(Response):
+    code: str
+    message: str
+    field: str | None = None
+    hint: str | None = None
+
+
+class ErrorOut(Response):
+    """The one error shape of every route."""
+
+    error: ErrorBody

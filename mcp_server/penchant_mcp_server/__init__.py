@@ -1,0 +1,1 @@
+"""Penchant's MCP tools, resources and prompts."""
