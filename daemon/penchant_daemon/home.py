@@ -14,7 +14,7 @@ MAX_SOCKET_PATH_BYTES = 107  # sun_path holds 108 bytes with the closing NUL on 
 
 
 def home_dir() -> Path:
-    """The data directory: `PENCHANT_HOME`, else the platform's user data directory (as platformdirs names it)."""
+    """The data directory: `PENCHANT_HOME`, else the user's data directory as platformdirs names it."""
     set_by_user = os.environ.get("PENCHANT_HOME")
     if set_by_user:
         return Path(set_by_user).expanduser().absolute()

@@ -6,9 +6,11 @@ Times are UTC ISO-8601; a request may also give an offset, which is converted.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic_core import PydanticCustomError
 
 EventKind = Literal[
     "message", "tool_call", "tool_result", "edit", "session_start", "session_end", "compaction", "reference"
@@ -20,13 +22,47 @@ Origin = Literal["user", "assistant", "tool", "web", "import"]
 Verdict = Literal["helped", "wrong", "outdated"]
 Channel = Literal["api", "mcp", "hook", "transcript", "cli"]
 
-MAX_BODY_BYTES = 10 * 1024 * 1024 - 1
+MAX_BODY_BYTES = 10_000_000 - 1
 MAX_CONTENT_CHARS = 1_000_000
 MAX_NAME_CHARS = 4_096
 MAX_BATCH = 5_000
 MAX_LIMIT = 1_000
 
-Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
+
+def _without_control_characters(text: str) -> str:
+    if any(character < " " or character == "\x7f" for character in text):
+        raise PydanticCustomError("control_character", "Names hold no control characters such as NUL")
+    return text
+
+
+def utc_text(moment: datetime) -> str:
+    """The one spelling of times: `2026-11-23T10:00:00.000Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def _instant(text: str, *, end_of_day: bool = False) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        if end_of_day and len(text) <= len("2026-11-23"):
+            moment = moment.replace(hour=23, minute=59, second=59, microsecond=999_000)
+        return utc_text(moment)
+    except (ValueError, OverflowError):
+        raise PydanticCustomError(
+            "not_a_time", "Input should be a date or time in ISO-8601 such as 2026-11-23T10:00:00Z"
+        ) from None
+
+
+def _instant_or_end_of_day(text: str) -> str:
+    return _instant(text, end_of_day=True)
+
+
+Name = Annotated[
+    str, Field(min_length=1, max_length=MAX_NAME_CHARS), AfterValidator(_without_control_characters)
+]
+Instant = Annotated[str, Field(max_length=40), AfterValidator(_instant)]  # without an offset: UTC
+AsOf = Annotated[str, Field(max_length=40), AfterValidator(_instant_or_end_of_day)]  # a bare date: its end
 Content = Annotated[str, Field(min_length=1, max_length=MAX_CONTENT_CHARS)]
 
 
@@ -53,7 +89,7 @@ class EventIn(Request):
     agent: Name | None = None  # default: the calling agent
     speaker: Name | None = None  # a person's or program's name; default: by role
     origin: Origin | None = None  # default: by role
-    occurred_at: str | None = None  # default: now
+    occurred_at: Instant | None = None  # default: now
     channel: Channel = "api"
     source_key: Name | None = None  # the host's own id of the record, for idempotence
     parent_session: Name | None = None
@@ -103,9 +139,9 @@ class MemoryIn(Request):
     session: Name | None = None
     speaker: Name | None = None
     origin: Origin | None = None
-    occurred_at: str | None = None
-    valid_from: str | None = None
-    valid_to: str | None = None
+    occurred_at: Instant | None = None
+    valid_from: Instant | None = None
+    valid_to: Instant | None = None
     supersedes: Name | None = None
     importance: Annotated[float, Field(ge=0.0, le=1.0, strict=False)] = 0.5
 
@@ -151,7 +187,7 @@ class RecallRequest(Request):
     project: Name | None = None
     agent: Name | None = None
     session: Name | None = None  # the asking session, for impressions
-    as_of: str | None = None  # a date or time; what was valid and known then
+    as_of: AsOf | None = None  # a date or time; what was valid and known then
     budget_tokens: Annotated[int, Field(ge=1)] | None = None
     explain: bool = False
 
@@ -297,6 +333,110 @@ class ContextRequest(Request):
 class ContextOut(Response):
     text: str  # empty: nothing worth injecting
     impression_id: str | None
+
+
+class AgentIn(Request):
+    """A bearer token for one agent, by its digest: the token itself never crosses the socket."""
+
+    name: Name
+    token_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # SHA-256 of the token, in hex
+
+
+class AgentOut(Response):
+    name: str
+    status: Literal["issued"]
+
+
+class ShutdownOut(Response):
+    status: Literal["stopping"]
+    pid: int
+
+
+class StreamEvent(Response):
+    """One line of `GET /v1/stream`: what was logged, learned or quarantined; ids and counts, never text."""
+
+    kind: str  # logged, remembered, forgotten, learned, quarantined, ...
+    at: str
+    ids: list[str] = Field(default_factory=list)
+    agent: str | None = None
+    project: str | None = None
+    session: str | None = None
+    count: int = 0
+    detail: str | None = None
+
+
+class Problem(Response):
+    """Something that a person should know, and the command that mends it."""
+
+    part: str  # embedder, worker, watch, mcp, disk, ram, ...
+    message: str
+    fix: str | None = None
+
+
+class CountsOut(Response):
+    events: int = 0
+    memories: int = 0
+    episodes: int = 0
+    items: int = 0
+    sessions: int = 0
+    projects: int = 0
+    agents: int = 0
+    indexed: int = 0
+    embedded: int = 0
+
+
+class LimitOut(Response):
+    """One hard cap: what is used, and what may be."""
+
+    used: float
+    cap: float
+    unit: str
+
+
+class ModelOut(Response):
+    """One model in use: `state` is ready, loading, missing, corrupt, idle, running, off or failed."""
+
+    name: str
+    state: str
+    detail: str | None = None
+
+
+class JobsOut(Response):
+    queued: int = 0
+    running: int = 0
+    failed: int = 0
+
+
+class IndexOut(Response):
+    """How far the vectors and words of the recall index have followed what was stored."""
+
+    model: str | None = None
+    done: int = 0
+    total: int = 0
+    state: str = "off"  # idle, indexing, paused, reindexing, off
+    detail: str | None = None
+
+
+class StatusOut(Response):
+    """`GET /v1/status` and `penchant status --json`; fields are added, never renamed."""
+
+    running: bool = True
+    version: str
+    pid: int
+    started_at: str
+    uptime_s: float
+    home: str
+    socket: str
+    tcp_port: int | None = None
+    counts: CountsOut = Field(default_factory=CountsOut)
+    index: IndexOut = Field(default_factory=IndexOut)
+    models: dict[str, ModelOut] = Field(default_factory=dict)  # embedder, language_model
+    jobs: dict[str, JobsOut] = Field(default_factory=dict)
+    watch: WatchOut
+    limits: dict[str, LimitOut] = Field(default_factory=dict)  # ram_daemon, disk, background_cpu
+    mounts: dict[str, str] = Field(default_factory=dict)  # mcp: ready, waiting or the error
+    masked: dict[str, int] = Field(default_factory=dict)  # secrets masked since start, by kind
+    problems: list[Problem] = Field(default_factory=list)
 
 
 class ErrorBody(Response):
