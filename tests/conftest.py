@@ -19,7 +19,7 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
-def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _own_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """`HOME` and `PENCHANT_HOME` point into a fresh folder; a test that wants another sets it itself.
 
     The folder is short (`/tmp/pt-…`), because the path of a Unix socket ends at 107 bytes.
@@ -51,7 +51,7 @@ def short_path() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of public evaluation data beside the repository; tests that need it are skipped without it."""
+    """The folder of public evaluation data beside the repository; without it the test is skipped."""
     if not SHARED_DATA.is_dir():
         pytest.skip(f"needs the evaluation data in {SHARED_DATA}, which is not part of the repository")
     return SHARED_DATA
