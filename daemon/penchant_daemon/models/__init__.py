@@ -1,1 +1,28 @@
-"""See the package README for what lives here."""
+"""Models: the embedder that the daemon runs, the local language model in its own process, and their files."""
+
+from penchant_daemon.models.embedder import Embedder, Encodings, OnnxEmbedder
+from penchant_daemon.models.errors import (
+    ExportFailed,
+    ModelCorrupt,
+    ModelError,
+    ModelMissing,
+    PullFailed,
+    WorkerBusy,
+    WorkerFailed,
+)
+from penchant_daemon.models.open import embedder_key, open_embedder
+
+__all__ = [
+    "Embedder",
+    "Encodings",
+    "ExportFailed",
+    "ModelCorrupt",
+    "ModelError",
+    "ModelMissing",
+    "OnnxEmbedder",
+    "PullFailed",
+    "WorkerBusy",
+    "WorkerFailed",
+    "embedder_key",
+    "open_embedder",
+]

@@ -1,0 +1,182 @@
+"""
+Turns a sentence-transformers model into an ONNX file, once, in a process of its own.
+
+Run as `python -m penchant_daemon.models.export SOURCE TARGET`: torch costs 7 s and 400 MB to import, which
+the daemon must never pay. The network that is written has three outputs, all from one pass:
+
+- `pooled`  (n, dim) float32, the model's own sentence vector, rows L2-normalised;
+- `h3`      (n, hidden) float32, the mean over tokens of hidden layer 3, rows L2-normalised. It keeps the
+  speech act (statement, question, correction) that the last layers lose;
+- `tokens`  (n, n_tokens, hidden) float32, the last hidden layer as it is.
+
+Afterwards onnxruntime fuses the graph and moves the weights to `weights.bin`, which is mapped into memory
+when loaded: rows of the vocabulary that no text used then cost no RAM.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+__all__ = ["export"]
+
+MODEL_FILE = "model.onnx"
+WEIGHTS_FILE = "weights.bin"
+TOKENIZER_FILE = "tokenizer.json"
+DETAILS_FILE = "details.json"
+
+MIN_COSINE = 0.9999
+PROBES = (
+    "Please always run the tests with pytest.",
+    "Melanie (1:56 pm on 8 May, 2023): I painted a lake sunrise last year! It's special to me.",
+    "def parse(line: str) -> dict[str, int]:\n    return {k: int(v) for k, v in line.split('=')}",
+    "ok",
+    "数据库在哪里？ where does it live, " * 60,
+)
+_LAYER_OF_SPEECH_ACTS = 3
+_MAX_TOKENS = 256
+
+
+def export(source: Path, target: Path) -> None:
+    """
+    Writes `model.onnx`, `weights.bin`, `tokenizer.json` and `details.json` into the directory `target`.
+
+    :raises RuntimeError: the written model disagrees with the original (cosine below 0.9999 on a probe).
+    """
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(
+        str(source), device="cpu", local_files_only=True, model_kwargs={"attn_implementation": "eager"}
+    )
+    model.eval()
+    max_tokens = min(int(model.max_seq_length or _MAX_TOKENS), _MAX_TOKENS)
+    tokenizer = model.tokenizer
+    tokenizer.backend_tokenizer.save(str(target / TOKENIZER_FILE))
+
+    modules: list[Any] = list(model)
+    encoder: Any = modules[0].auto_model
+
+    class Network(torch.nn.Module):
+        """The encoder and whatever modules the model adds after it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = encoder
+            self.rest = torch.nn.ModuleList(modules[1:])
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> tuple[Any, Any, Any]:
+            out = encoder(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
+            tokens = out.last_hidden_state
+            features = {"token_embeddings": tokens, "attention_mask": attention_mask, "input_ids": input_ids}
+            for module in modules[1:]:
+                features = module(features)
+            pooled = torch.nn.functional.normalize(features["sentence_embedding"], dim=1)
+            layer = min(_LAYER_OF_SPEECH_ACTS, len(out.hidden_states) - 1)
+            mask = attention_mask.unsqueeze(-1).to(tokens.dtype)
+            h3 = (out.hidden_states[layer] * mask).sum(1) / mask.sum(1)
+            return pooled, torch.nn.functional.normalize(h3, dim=1), tokens
+
+    network = Network().eval()
+    sample = tokenizer(["a short text", "and one that is a little longer"], padding=True, return_tensors="pt")
+    raw = target / "raw.onnx"
+    with torch.no_grad():
+        torch.onnx.export(
+            network,
+            (sample["input_ids"], sample["attention_mask"]),
+            str(raw),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["pooled", "h3", "tokens"],
+            dynamic_axes={
+                "input_ids": {0: "n", 1: "n_tokens"},
+                "attention_mask": {0: "n", 1: "n_tokens"},
+                "pooled": {0: "n"},
+                "h3": {0: "n"},
+                "tokens": {0: "n", 1: "n_tokens"},
+            },
+            opset_version=17,
+            dynamo=False,
+        )
+    _optimise(raw, target)
+    raw.unlink()
+
+    prompts = {key: text or "" for key, text in (model.prompts or {}).items()}
+    default = prompts.get(model.default_prompt_name or "", "")
+    details = {
+        "dim": int(model.get_embedding_dimension() or 0),
+        "hidden": int(encoder.config.hidden_size),
+        "max_tokens": max_tokens,
+        "pad_id": int(tokenizer.pad_token_id or 0),
+        "query_prompt": prompts.get("query") or default,
+        "document_prompt": prompts.get("document") or prompts.get("passage") or default,
+        "min_cosine": _check(model, target, max_tokens),
+    }
+    (target / DETAILS_FILE).write_text(json.dumps(details, indent=1) + "\n", encoding="utf-8")
+
+
+def _optimise(raw: Path, target: Path) -> None:
+    import onnxruntime as ort  # type: ignore[import-untyped]
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(target / MODEL_FILE)
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS_FILE)
+    options.add_session_config_entry(
+        "session.optimized_model_external_initializers_min_size_in_bytes", "4096"
+    )
+    ort.InferenceSession(str(raw), options, providers=["CPUExecutionProvider"])
+
+
+def _check(model: Any, target: Path, max_tokens: int) -> float:
+    """The smallest cosine between the original's vectors and the export's, over the probes."""
+    import numpy as np
+    import onnxruntime as ort
+    from tokenizers import Tokenizer
+
+    model.max_seq_length = max_tokens
+    originals = model.encode(list(PROBES), prompt="", normalize_embeddings=True)
+    session = ort.InferenceSession(str(target / MODEL_FILE), providers=["CPUExecutionProvider"])
+    tokenizer = Tokenizer.from_file(str(target / TOKENIZER_FILE))
+    tokenizer.enable_truncation(max_tokens)
+    tokenizer.no_padding()
+    rows = [tokenizer.encode(probe).ids for probe in PROBES]
+    ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = row
+        mask[i, : len(row)] = 1
+    pooled, h3, _ = session.run(None, {"input_ids": ids, "attention_mask": mask})
+    if not np.isfinite(h3).all():
+        raise RuntimeError("the exported model gives numbers that are not finite")
+    worst = float((np.asarray(pooled) * originals).sum(1).min())
+    for row, original in zip(rows, originals, strict=True):  # and one by one, as queries come
+        one = np.array([row], dtype=np.int64)
+        alone = session.run(["pooled"], {"input_ids": one, "attention_mask": np.ones_like(one)})[0]
+        worst = min(worst, float(alone[0] @ original))
+    if worst < MIN_COSINE:
+        raise RuntimeError(f"the exported model differs from the original: cosine {worst:.6f} < {MIN_COSINE}")
+    return worst
+
+
+def main() -> int:
+    """The process: two paths as arguments, the reason of a failure on standard error."""
+    # Files only: a model that isn't complete on disk must fail here, not be fetched unseen.
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TRANSFORMERS_OFFLINE"] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    warnings.simplefilter("ignore")  # the tracer's remarks; what matters is checked by the probes
+    if len(sys.argv) != 3:
+        sys.stderr.write("usage: python -m penchant_daemon.models.export SOURCE TARGET\n")
+        return 2
+    export(Path(sys.argv[1]), Path(sys.argv[2]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
