@@ -2,26 +2,53 @@
 
 from .cues import CUES_VERSION, Cue, cues, is_code
 from .encode import ENCODE_VERSION, date_in_words, embedded_text
-from .query import MAX_QUERY_CHARS, Query, SpeakerNames, clean, parse_query
+from .explain import Contribution, Shown, explain
+from .features import FEATURES, Feature, Pool, features
+from .hand_set import CHAT, CODE, HandSet, Weight
+from .linear import Ranking, rank
+from .metrics import bootstrap_interval, hit_at, ndcg_at, recall_at, reciprocal_rank
+from .query import MAX_QUERY_CHARS, ROLE_SPEAKERS, Query, SpeakerNames, clean, parse_query
+from .select import estimated_tokens, select
 from .text import TEXT_VERSION, stem, stem_hash, stem_hashes, stems, words
 from .when import TimeRange, match_ranges, time_ranges
 
 __all__ = [
+    "CHAT",
+    "CODE",
     "CUES_VERSION",
     "ENCODE_VERSION",
+    "FEATURES",
     "MAX_QUERY_CHARS",
+    "ROLE_SPEAKERS",
     "TEXT_VERSION",
+    "Contribution",
     "Cue",
+    "Feature",
+    "HandSet",
+    "Pool",
     "Query",
+    "Ranking",
+    "Shown",
     "SpeakerNames",
     "TimeRange",
+    "Weight",
+    "bootstrap_interval",
     "clean",
     "cues",
     "date_in_words",
     "embedded_text",
+    "estimated_tokens",
+    "explain",
+    "features",
+    "hit_at",
     "is_code",
     "match_ranges",
+    "ndcg_at",
     "parse_query",
+    "rank",
+    "recall_at",
+    "reciprocal_rank",
+    "select",
     "stem",
     "stem_hash",
     "stem_hashes",

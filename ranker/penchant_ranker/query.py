@@ -24,7 +24,9 @@ _WHEN = re.compile(
     r"\bhow\s+many\s+(?:hours|days|weeks|months|years)\b|\bwann\b|\bcu[aá]ndo\b|什么时候|何时|几月|いつ",
     re.IGNORECASE,
 )
-_FIRST_PERSON = re.compile(r"\b(?:I|I['’](?:m|ve|d|ll)|[Mm]y|[Mm]ine|[Mm]e|[Mm]yself|[Mm]ein\w{0,2}|[Ii]ch|mis?|yo)\b|我|私|僕")
+_FIRST_PERSON = re.compile(
+    r"\b(?:I|I['’](?:m|ve|d|ll)|[Mm]y|[Mm]ine|[Mm]e|[Mm]yself|[Mm]ein\w{0,2}|[Ii]ch|mis?|yo)\b|我|私|僕"
+)
 _YOU_SAID = re.compile(
     r"\b(?:did|have|had|were)\s+you\b|"
     r"\byou(?:['’]ve|\s+have|\s+had)?\s+(?:\w+ly\s+)?(?:said|told|suggested|recommended|gave|given|wrote|written|mentioned|"
@@ -42,7 +44,9 @@ _IDENTIFIER = re.compile(
     r"[A-Z]{1,10}-?\d{2,}\w*|[a-z]+[A-Z]\w+|v?\d+(?:\.\d+){1,3}|[0-9a-f]{7,40}"
     r")(?!\w)"
 )
-_UNSPACED_RUN = re.compile("[\u0e00-\u0eff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]+")
+_UNSPACED_RUN = re.compile(
+    "[\u0e00-\u0eff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]+"
+)
 
 
 class SpeakerNames:

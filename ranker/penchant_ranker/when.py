@@ -64,9 +64,12 @@ _MONTH_ONLY = re.compile(rf"\b(?P<before>\w+\s+)?{_MONTH}(?!\w)", re.IGNORECASE)
 _YEAR_ONLY = re.compile(rf"(?<![-\d/.]){_YEAR}(?![-\d/]|\.\d)")
 _AGO = re.compile(rf"\b{_COUNT}\s+{_UNIT}\s+(?:ago|back|earlier)\b", re.IGNORECASE)
 _AGO_ABROAD = re.compile(
-    rf"\b(?:vor|hace)\s+{_COUNT}\s+(?P<unit>{'|'.join(sorted(_UNITS_ABROAD, key=len, reverse=True))})\b", re.IGNORECASE
+    rf"\b(?:vor|hace)\s+{_COUNT}\s+(?P<unit>{'|'.join(sorted(_UNITS_ABROAD, key=len, reverse=True))})\b",
+    re.IGNORECASE,
 )
-_PAST_N = re.compile(rf"\b(?:in|over|during|within)?\s*the\s+(?:last|past)\s+{_COUNT}\s+{_UNIT}\b", re.IGNORECASE)
+_PAST_N = re.compile(
+    rf"\b(?:in|over|during|within)?\s*the\s+(?:last|past)\s+{_COUNT}\s+{_UNIT}\b", re.IGNORECASE
+)
 _LAST = re.compile(
     rf"\b(?P<which>last|this|past|previous)\s+(?:{_UNIT}|(?P<weekday>{'|'.join(_WEEKDAYS)})|(?P<night>night|morning|evening))\b",
     re.IGNORECASE,
@@ -77,13 +80,19 @@ _FIXED: tuple[tuple[re.Pattern[str], int], ...] = (
     (re.compile(r"\b(?:today|tonight|heute|hoy)\b|今天|今日", re.IGNORECASE), 0),
 )
 _PERIODS: tuple[tuple[re.Pattern[str], str, int], ...] = (
-    (re.compile(r"\bletzte[nr]?\s+woche\b|\bla\s+semana\s+pasada\b|上周|上星期|先週", re.IGNORECASE), "week", 1),
+    (
+        re.compile(r"\bletzte[nr]?\s+woche\b|\bla\s+semana\s+pasada\b|上周|上星期|先週", re.IGNORECASE),
+        "week",
+        1,
+    ),
     (re.compile(r"\bletzte[nr]?\s+monat\b|\bel\s+mes\s+pasado\b|上个月|先月", re.IGNORECASE), "month", 1),
     (re.compile(r"\bletzte[nrs]?\s+jahr\b|\bel\s+año\s+pasado\b|去年|昨年", re.IGNORECASE), "year", 1),
     (re.compile(r"\bdiese[nr]?\s+woche\b|\besta\s+semana\b|这周|本周|今週", re.IGNORECASE), "week", 0),
     (re.compile(r"\bdiese[nr]?\s+monat\b|\beste\s+mes\b|这个月|本月|今月", re.IGNORECASE), "month", 0),
 )
-_BEFORE_MONTH = frozenset("in of during since until till by last this next early late mid from before after on".split())
+_BEFORE_MONTH = frozenset(
+    "in of during since until till by last this next early late mid from before after on".split()
+)
 
 
 def time_ranges(text: str, now: int) -> tuple[TimeRange, ...]:
@@ -135,7 +144,11 @@ def _mentions(text: str, now: datetime) -> Iterator[tuple[int, int, TimeRange | 
         yield m.start(), m.end(), _month_alone(m)
     for m in _YEAR_ONLY.finditer(text):
         year = int(m["year"])
-        yield m.start(), m.end(), _stretch(m.group(), datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC))
+        yield (
+            m.start(),
+            m.end(),
+            _stretch(m.group(), datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)),
+        )
 
 
 def _stretch(words: str, start: datetime, end: datetime) -> TimeRange:

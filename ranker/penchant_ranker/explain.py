@@ -1,0 +1,133 @@
+"""Explanation: what each feature added to a result's score, in words that a person reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .encode import date_in_words
+from .features import NAMES
+from .query import Query
+from .text import STOP_WORDS, stem, words
+
+#: Contributions below this share of the score are not worth a sentence.
+MIN_SHARE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """One feature's part in a score.
+
+    :param value: the raw feature.
+    :param added: what it added to the score.
+    :param text: the same in words.
+    """
+
+    feature: str
+    value: float
+    added: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a sentence about a result may name."""
+
+    content: str
+    speaker: str | None
+    kind: str
+    occurred_at: int
+
+
+def explain(
+    query: Query, values: NDArray[np.float32], contributions: NDArray[np.float32], shown: Shown
+) -> tuple[Contribution, ...]:
+    """The contributions to one result, largest first; what says nothing about this result is left out.
+
+    :param values: (len(FEATURES),) raw features.
+    :param contributions: (len(FEATURES),) what each added.
+    """
+    total = float(np.abs(contributions).sum())
+    found = []
+    for i in np.argsort(-contributions, kind="stable"):
+        added, value = float(contributions[i]), float(values[i])
+        if added <= MIN_SHARE * total:
+            break
+        text = _in_words(NAMES[i], value, query, shown)
+        if text is not None:
+            found.append(Contribution(NAMES[i], round(value, 4), round(added, 4), text))
+    return tuple(found)
+
+
+def _in_words(name: str, value: float, query: Query, shown: Shown) -> str | None:
+    """A sentence for one feature; None where its value says nothing."""
+    if name in ("words_window", "words_answer", "words"):
+        return _about_words(name, query, shown.content)
+    match name:
+        case "meaning":
+            return f"close in meaning (cosine {value:.2f})"
+        case "meaning_near":
+            return f"close in meaning to what was said around it (cosine {value:.2f})"
+        case "meaning_session":
+            return f"from a conversation about it (cosine {value:.2f})"
+        case "speaker":
+            return _about_speaker(value, query, shown)
+        case "speaker_first_person":
+            return f"{shown.speaker or 'you'} speaking of themselves" if value == 1.0 else None
+        case "date":
+            named = ", ".join(f"“{r.words.strip()}”" for r in query.ranges)
+            when = date_in_words(shown.occurred_at).split(" on ")[1]
+            if value >= 0.75 and query.ranges:
+                return f"from {when}, {'the time' if value == 1.0 else 'near the time'} that the question names ({named})"
+            return None
+        case "when_time":
+            return "holds a time, and the question asks for one"
+        case "length":
+            return "says more than most" if value > 0.6 else None
+        case "statement":
+            return "states rather than asks"
+        case "after_question":
+            return "answers a question"
+        case "role_user":
+            return "said by the person, not by the assistant" if value == 1.0 else None
+        case "exact":
+            return (
+                "holds "
+                + ", ".join(f"“{f}”" for f in query.fragments if f.lower() in shown.content.lower())
+                + " to the letter"
+            )
+        case "kept":
+            return f"kept on purpose, as a {shown.kind}"
+    return None
+
+
+def _about_words(name: str, query: Query, content: str) -> str:
+    wanted = set(query.stems)
+    own = [w for w in dict.fromkeys(words(content)) if w not in STOP_WORDS and stem(w) in wanted]
+    if not own:
+        place = "the question just before it" if name == "words_answer" else "the turns around it"
+        return (
+            f"{place} has words of the question"
+            if name == "words_answer"
+            else f"{place} have words of the question"
+        )
+    named = ", ".join(f"“{w}”" for w in own[:6])
+    return {
+        "words": f"says {named}",
+        "words_answer": f"says {named}, or answers a question that does",
+        "words_window": f"says {named}, or stands beside turns that share words with the question",
+    }[name]
+
+
+def _about_speaker(value: float, query: Query, shown: Shown) -> str | None:
+    if value != 1.0:
+        return None
+    if query.speakers:
+        return f"said by {shown.speaker}, whom the question names"
+    return (
+        "said by the assistant, whom the question asks about"
+        if query.is_about_you
+        else "said by the person who asks"
+    )

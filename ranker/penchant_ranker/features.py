@@ -1,0 +1,219 @@
+"""The features of a candidate: one table of what each means, and one function that computes them all at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import bm25
+from .cues import Cue
+from .query import Query
+from .when import match_ranges
+
+ROLE_USER, ROLE_ASSISTANT, ROLE_OTHER, ROLE_NONE = 1, 2, 3, 0
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One line of the feature table.
+
+    :param unit: "bm25" and "cosine" are divided by the best candidate's value before they are weighed; "flag" is 0 to 1 with
+        0.5 for "says nothing" and is weighed as it is.
+    :param source: what it is computed from.
+    """
+
+    name: str
+    unit: Literal["bm25", "cosine", "flag"]
+    meaning: str
+    source: str
+
+
+FEATURES: tuple[Feature, ...] = (
+    Feature(
+        "words_window",
+        "bm25",
+        "query words in the turn, its neighbours and its session, at a discount",
+        "stems",
+    ),
+    Feature("words_answer", "bm25", "query words in the turn or in the question just before it", "stems"),
+    Feature("words", "bm25", "query words in the text itself", "stems"),
+    Feature("meaning", "cosine", "nearness in meaning of the text to the query", "vectors"),
+    Feature(
+        "meaning_near",
+        "cosine",
+        "nearness in meaning of the best of the two turns before and after",
+        "vectors",
+    ),
+    Feature(
+        "meaning_session", "cosine", "nearness in meaning of the best candidate of the session", "vectors"
+    ),
+    Feature("speaker", "flag", "said by the one whom the query names", "speaker, role"),
+    Feature("speaker_first_person", "flag", "the one named speaks of themselves", "speaker, cues"),
+    Feature("date", "flag", "from the time that the query names", "occurred_at"),
+    Feature("when_time", "flag", "holds a time, and the query asks for one", "cues"),
+    Feature("length", "flag", "longer than what others of the same role said", "n_chars"),
+    Feature("statement", "flag", "states rather than asks (between people)", "cues"),
+    Feature("after_question", "flag", "follows a question (between people)", "cues of the turn before"),
+    Feature("role_user", "flag", "said by the person rather than by the assistant", "role"),
+    Feature("exact", "flag", "holds an identifier, path or quote of the query to the letter", "trigrams"),
+    Feature("kept", "flag", "was kept on purpose, as a memory", "kind"),
+)
+NAMES: tuple[str, ...] = tuple(f.name for f in FEATURES)
+IS_SCALED: NDArray[np.bool_] = np.array([f.unit != "flag" for f in FEATURES])
+_COLUMN = {name: i for i, name in enumerate(NAMES)}
+_Values: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The candidates and the turns around them, one row each; every array is aligned with `items`.
+
+    :param items: (n,) int64 ids, distinct; ties are broken by them.
+    :param candidates: (k,) rows that are to be ranked.
+    :param around: (k, 5) rows of the turns -2 to +2 of each candidate, -1 where there is none; column 2 is the candidate.
+    :param session: (n,) numbers of sessions, 0 for none.
+    :param speaker: (n,) numbers of speakers, 0 for none.
+    :param is_person: (n,) whether the speaker is a named person rather than a role.
+    :param role: (n,) 1 user, 2 assistant, 3 other, 0 none.
+    :param is_kept: (n,) whether it is a memory rather than an episode.
+    :param occurred_at: (n,) seconds since 1970, UTC, 0 unknown.
+    :param n_chars: (n,) length of the text.
+    :param cues: (n,) flags of `Cue`.
+    :param cosine: (n,) to the query, NaN where an item has no vector (yet).
+    :param exact: (n,) share of the query's literal fragments found in the text, 0 to 1.
+    :param stems: all rows' stem hashes one after another.
+    :param offsets: (n + 1,) where each row starts in `stems`.
+    :param document_frequency: (n_terms,) of the query's hashes in the whole store.
+    :param n_documents: how many documents that counts.
+    :param mean_length: of those documents, in stems.
+    """
+
+    items: NDArray[np.int64]
+    candidates: NDArray[np.int64]
+    around: NDArray[np.int64]
+    session: NDArray[np.int32]
+    speaker: NDArray[np.int32]
+    is_person: NDArray[np.bool_]
+    role: NDArray[np.int8]
+    is_kept: NDArray[np.bool_]
+    occurred_at: NDArray[np.int64]
+    n_chars: NDArray[np.int32]
+    cues: NDArray[np.uint32]
+    cosine: NDArray[np.float32]
+    exact: NDArray[np.float32]
+    stems: NDArray[np.uint32]
+    offsets: NDArray[np.int64]
+    document_frequency: NDArray[np.int64]
+    n_documents: int
+    mean_length: float
+
+
+def features(query: Query, pool: Pool) -> NDArray[np.float32]:
+    """The table's values for every candidate, raw (not yet divided by the best): (k, len(FEATURES)) float32.
+
+    An empty pool gives an empty array.
+    """
+    c = pool.candidates
+    out = np.zeros((len(c), len(FEATURES)), dtype=np.float32)
+    if not len(c):
+        return out
+
+    def put(name: str, values: NDArray[np.float32] | NDArray[np.bool_]) -> None:
+        out[:, _COLUMN[name]] = values
+
+    before = pool.around[:, 1]
+    asks = (pool.cues & Cue.ASKS) != 0
+    asked_before = (before >= 0) & asks[before] & (pool.session[c] != 0)
+    parts = _word_parts(query, pool)
+    own_words = parts.sum(axis=1)
+    groups = np.where(pool.session > 0, pool.session, -1).astype(np.int64)
+    put("words_window", bm25.windowed(parts, pool.around, bm25.group_best(parts[:-1], groups)[c]))
+    put("words_answer", bm25.answering(parts, pool.around, asked_before))
+    put("words", own_words[c])
+    cosine = _cosine(pool, own_words)
+    alone = pool.session[c] == 0
+    put("meaning", cosine[c])
+    near = cosine[pool.around[:, (0, 1, 3, 4)]].max(axis=1)
+    put("meaning_near", np.where(alone, cosine[c], near))  # what stands alone is its own neighbour
+    put("meaning_session", bm25.group_best(cosine[:-1, None], groups)[c, 0])
+    speaker = _speaker(query, pool)
+    first_person = (pool.cues[c] & Cue.FIRST_PERSON) != 0
+    put("speaker", speaker)
+    put("speaker_first_person", np.where(speaker == 0.5, 0.5, speaker * first_person))
+    put("date", match_ranges(query.ranges, pool.occurred_at[c]))
+    put("when_time", ((pool.cues[c] & Cue.TIME) != 0) & query.asks_when)
+    put("length", _length(pool)[c])
+    is_person, is_kept = pool.is_person[c], pool.is_kept[c]
+    put("statement", np.where(is_person | is_kept, ~asks[c], False))
+    put("after_question", asked_before & is_person)
+    role = pool.role[c]
+    put(
+        "role_user",
+        np.where(
+            is_person | is_kept,
+            0.5,
+            np.where(role == ROLE_USER, 1.0, np.where(role == ROLE_ASSISTANT, 0.0, 0.5)),
+        ),
+    )
+    put("exact", pool.exact[c])
+    put("kept", is_kept)
+    return out
+
+
+def _word_parts(query: Query, pool: Pool) -> _Values:
+    """Each term's BM25 in each row; one more row of zeros stands for "no such turn"."""
+    n = len(pool.items)
+    parts = np.zeros((n + 1, len(query.hashes)), dtype=np.float32)
+    weights = bm25.idf(pool.document_frequency, pool.n_documents)
+    parts[:n] = bm25.contributions(pool.stems, pool.offsets, query.hashes, weights, pool.mean_length)
+    if query.is_name.any():
+        # A name in a person's turn mostly calls the other one; who speaks says more.
+        parts[np.ix_(np.append(pool.is_person, False), query.is_name)] = 0.0
+    return parts
+
+
+def _cosine(pool: Pool, own_words: _Values) -> _Values:
+    """Each row's cosine, none negative, and a zero for "no such turn".
+
+    A row without a vector (written a moment ago) is taken to be as near as its words are good, or it could not be found
+    beside rows that have one.
+    """
+    cosine = np.append(pool.cosine, np.float32(0.0))
+    missing = np.isnan(cosine)
+    if missing.any():
+        best_words = float(own_words.max())
+        known = cosine[~missing]
+        cosine[missing] = own_words[missing] / (best_words or 1.0) * float(known.max())
+    return np.asarray(np.maximum(cosine, 0.0), dtype=np.float32)
+
+
+def _speaker(query: Query, pool: Pool) -> NDArray[np.float32]:
+    """1 said by the one asked about, 0 by another, 0.5 when no one is asked about or no one is known to speak."""
+    c = pool.candidates
+    if query.speakers:
+        named = np.isin(pool.speaker[c], np.array(query.speakers, dtype=np.int32))
+        return np.where(pool.is_person[c], named, 0.5).astype(np.float32)
+    if query.is_about_you or query.is_first_person:
+        asked = ROLE_ASSISTANT if query.is_about_you else ROLE_USER
+        other = ROLE_USER if query.is_about_you else ROLE_ASSISTANT
+        role = np.where(pool.is_person[c] | pool.is_kept[c], ROLE_NONE, pool.role[c])
+        return np.where(role == asked, 1.0, np.where(role == other, 0.0, 0.5)).astype(np.float32)
+    return np.full(len(c), 0.5, dtype=np.float32)
+
+
+def _length(pool: Pool) -> NDArray[np.float32]:
+    """How long a text is for its role, 0 to 1; 0.5 is average."""
+    logs = np.log1p(pool.n_chars.astype(np.float32))
+    kinds = np.where(pool.is_kept, -1, np.where(pool.is_person, ROLE_OTHER, pool.role)).astype(np.int64)
+    out = np.full(len(logs), 0.5, dtype=np.float32)
+    for kind in np.unique(kinds):
+        rows = kinds == kind
+        if kind == -1:
+            continue  # a memory is as long as its statement needs
+        spread = float(logs[rows].std())
+        if spread > 1e-6:
+            out[rows] = np.clip(0.5 + (logs[rows] - logs[rows].mean()) / (4.0 * spread), 0.0, 1.0)
+    return out
