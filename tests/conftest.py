@@ -28,6 +28,8 @@ def _own_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (folder / "home").mkdir()
     monkeypatch.setenv("HOME", str(folder / "home"))
     monkeypatch.setenv("PENCHANT_HOME", str(folder / "data"))
+    # The export of the packaged model takes 10 s and is the same for all tests.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(ROOT / ".pytest_cache" / "models"))
     for name in (
         "XDG_CONFIG_HOME",
         "XDG_DATA_HOME",

@@ -29,7 +29,6 @@ PAGES = sorted(
         *(ROOT / folder / "README.md" for folder in ("store", "ranker", "daemon", "mcp_server")),
     ]
 )
-# Two verbs are dispatched before the command line is even imported (they must start in milliseconds).
 CLI = ROOT / "daemon" / "penchant_daemon" / "cli"
 NOT_VERBS = frozenset(("__init__", "output"))
 
@@ -52,7 +51,7 @@ class Promise:
 
 
 def split(command: str) -> tuple[str, ...]:
-    """The words of a command as a page writes it, without prompt, comment, pipe and `[--optional]` brackets."""
+    """The words of a command as a page writes it, less prompt, comment, pipe and brackets."""
     command = re.sub(r"\s+#.*$", "", command.strip().removeprefix("$ "))
     command = re.split(r"\s(?:\||&&|;|>|<)\s?|;", command)[0]
     command = re.sub(r"[\[\]…]|\.\.\.", " ", command)
@@ -147,7 +146,7 @@ def test_every_command_in_readme_and_docs_exists_with_its_options() -> None:
 def test_every_verb_has_its_own_module_and_every_module_a_verb() -> None:
     modules = {path.stem for path in CLI.glob("*.py")} - NOT_VERBS
     from_modules = {name.rstrip("_").replace("_", "-") for name in modules}
-    assert set(verbs()) - {"hook", "mcp"} == from_modules
+    assert set(verbs()) == from_modules
 
 
 def test_every_verb_explains_itself_and_its_options() -> None:
