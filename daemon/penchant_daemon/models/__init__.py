@@ -1,10 +1,12 @@
 """Models: the embedder that the daemon runs, the local language model in its own process, and their files."""
 
+from penchant_daemon.models.current import CurrentEmbedder
 from penchant_daemon.models.embedder import Embedder, Encodings, OnnxEmbedder
 from penchant_daemon.models.errors import (
     ExportFailed,
     ModelCorrupt,
     ModelError,
+    ModelLoading,
     ModelMissing,
     PullFailed,
     WorkerBusy,
@@ -13,11 +15,13 @@ from penchant_daemon.models.errors import (
 from penchant_daemon.models.open import embedder_key, open_embedder
 
 __all__ = [
+    "CurrentEmbedder",
     "Embedder",
     "Encodings",
     "ExportFailed",
     "ModelCorrupt",
     "ModelError",
+    "ModelLoading",
     "ModelMissing",
     "OnnxEmbedder",
     "PullFailed",

@@ -132,9 +132,18 @@ class OnnxEmbedder:
         :param with_tokens: also return every token's vector (1.5 kB a token).
         :return: empty arrays of the right width for no texts.
         """
-        prompt = self._export.document_prompt
         # One by one: `encode_batch` would run on threads of its own, at full priority.
-        ids = [self.token_ids(prompt + text) for text in texts]
+        return self.encode_tokens([self.document_ids(text) for text in texts], with_tokens=with_tokens)
+
+    def document_ids(self, text: str) -> Ints:
+        """(k,) int64: the tokens of a text that is stored, with the model's own prefix for such texts."""
+        return self.token_ids(self._export.document_prompt + text)
+
+    def encode_tokens(self, ids: list[Ints], *, with_tokens: bool = False) -> Encodings:
+        """
+        As `encode`, of texts that are cut into tokens already. Nearly all of it runs without the
+        interpreter's lock, so a thread at idle priority may do it without ever holding up another.
+        """
         pooled = np.zeros((len(ids), self.dim), dtype=np.float32)
         h3 = np.zeros((len(ids), self.hidden), dtype=np.float32)
         tokens: list[Floats] = [np.zeros((0, self.hidden), dtype=np.float32)] * len(ids)

@@ -3,6 +3,7 @@
     ModelError (a PenchantError)
     ├── ModelMissing        a model, or the library that reads it, isn't here
     │   └── ExportFailed    it is here, but couldn't be turned into ONNX
+    ├── ModelLoading        it is being prepared; a moment later it may be there
     ├── ModelCorrupt        a file differs from the hash that was recorded for it
     ├── PullFailed          a download was refused, wrong or cut short
     └── WorkerFailed        the process that holds the local model couldn't answer
@@ -19,6 +20,7 @@ __all__ = [
     "ExportFailed",
     "ModelCorrupt",
     "ModelError",
+    "ModelLoading",
     "ModelMissing",
     "PullFailed",
     "WorkerBusy",
@@ -36,6 +38,10 @@ class ModelMissing(ModelError):
 
 class ExportFailed(ModelMissing):
     """The model is here, but its ONNX form could not be made; the cause is in the message."""
+
+
+class ModelLoading(ModelError):
+    """The model is being loaded or exported: do without it this time."""
 
 
 class ModelCorrupt(ModelError):

@@ -37,7 +37,7 @@ def embedder_key(config: Config, home: Path, *, name: str | None = None) -> str:
     :raises ModelMissing: no such model here.
     """
     model = find_model(name or config.models.embedder, "embedder", home)
-    return f"{model.name.replace('/', '--')}-{model.sha256[:8]}"
+    return model.index_name
 
 
 def onnx_cache_dir() -> Path:

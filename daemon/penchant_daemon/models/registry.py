@@ -59,6 +59,11 @@ class Model:
     n_bytes: int
     about: str
 
+    @property
+    def index_name(self) -> str:
+        """The name with the first digits of the hash: vectors of two models never mix."""
+        return f"{self.name.replace('/', '--')}-{self.sha256[:8]}"
+
 
 def pulled_dir(home: Path) -> Path:
     """Where pulled models lie."""

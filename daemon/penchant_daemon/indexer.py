@@ -1,0 +1,427 @@
+"""
+Follows what was stored with what recall needs: stems, cues, trigrams and vectors (all of it derived).
+
+One thread. Words first, since they cost 0.1 ms an item, then vectors, 10 ms an item. New items wake it; a
+single one is indexed within 0.1 s. It uses at most its share of a core, waits while the daemon's caps say so,
+and lets recalls go first. A failure is logged, shown in the status and retried, ever more slowly.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penchant_daemon import config
+from penchant_daemon.errors import PenchantError
+from penchant_daemon.logs import logger
+from penchant_daemon.models.current import CurrentEmbedder
+from penchant_daemon.models.embedder import Encodings, OnnxEmbedder
+from penchant_daemon.models.errors import ModelError, ModelLoading, ModelMissing
+from penchant_daemon.models.registry import find_model, list_models
+from penchant_daemon.pace import CpuShare, RecallGate, idle_executor
+from penchant_daemon.wire import IndexOut, ModelOut, Problem
+from penchant_ranker import ENCODE_VERSION, cues, embedded_text, stem_hashes
+from penchant_store import IndexBatch, MemoryRecord, Store, StoreError
+
+__all__ = ["Indexer"]
+
+WORDS_BATCH = 256
+VECTORS_BATCH = 32
+# What of a long text is cut into stems and looked at for cues; all its words are findable through FTS5.
+MAX_STEMMED_CHARS = 100_000
+IDLE_LOOK_S = 5.0  # should a wake-up be missed
+PAUSE_LOOK_S = 2.0
+MAX_WAIT_FOR_RECALLS_S = 0.25  # per batch; a hundred recalls a second must not stop the index for ever
+WRITE_TIMEOUT_S = 60.0
+FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
+
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """An index that is filled beside the one in use."""
+
+    model: str  # name of the embedder
+    key: str  # name of the index
+    embedder: OnnxEmbedder
+
+
+class Indexer:
+    """
+    The indexing thread and the embedder that it shares with recall.
+
+    :param home: for the config, in which the choice of another embedder is kept.
+    :param load: opens an embedder by name (`models.open_embedder`).
+    :param why_paused: says why background work waits, or None; asked between batches.
+    :param cpu_share: of one core, 0 to 1.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        home: Path,
+        model: str,
+        load: Callable[[str], OnnxEmbedder],
+        *,
+        why_paused: Callable[[], str | None] = lambda: None,
+        cpu_share: float = 0.5,
+    ) -> None:
+        self._store = store
+        self._home = home
+        self._wanted = model
+        self._load = load
+        self._why_paused = why_paused
+        self._cpu = CpuShare(cpu_share)
+        self.gate = RecallGate()
+        self.embedder = CurrentEmbedder(self._model_of_index(store.index_in_use()) or model, load)
+        self._thread: threading.Thread | None = None
+        self._idle: ThreadPoolExecutor | None = None
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._reindex_key: str | None = None
+        self._target: _Target | None = None
+        self._target_error: PenchantError | None = None
+        self._state = "off"
+        self._detail: str | None = None
+        self._error: Exception | None = None
+        self._retry_s = FIRST_RETRY_S
+        self._one_by_one = False
+        self._skipped: set[int] = set()
+        self._in_work: frozenset[int] = frozenset()
+        self._written: dict[str, frozenset[int]] = {}
+
+    def start(self) -> None:
+        """Begins to index, at once with what is still missing."""
+        if self._thread is None:
+            self._stopping.clear()
+            self._idle = idle_executor("embed")
+            self._thread = threading.Thread(target=self._run, name="indexer", daemon=True)
+            self._thread.start()
+
+    def stop(self, timeout_s: float = 3.0) -> None:
+        """Ends after the batch in work (0.3 s); what is missing is indexed after the next start."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            self._thread = None
+        if self._idle is not None:
+            self._idle.shutdown(wait=False, cancel_futures=True)
+            self._idle = None
+
+    def wake(self) -> None:
+        """Says that items were stored; costs nothing."""
+        self._wake.set()
+
+    def reindex(self, model: str | None = None) -> tuple[str, int]:
+        """
+        Embeds everything anew in the background; recall uses the old vectors until all new ones are there.
+
+        :param model: name of the embedder from now on, kept in the config; None keeps the present one.
+        :return: its name, and how many items will be embedded.
+        :raises ModelMissing: there is no such embedder here.
+        :raises ConfigError: the choice can't be written down.
+        """
+        chosen = find_model(model or self._wanted, "embedder", self._home).name
+        if model is not None:
+            config.set_value(self._home, "models.embedder", chosen)
+        self._wanted = chosen
+        self.embedder.retry()
+        self._target = None
+        self._reindex_key = self._fresh_key(chosen)
+        self._target_error = None
+        self._wake.set()
+        log.info("reindex_requested", model=chosen, index=self._reindex_key)
+        return chosen, self._store.counts().items
+
+    def progress(self) -> IndexOut:
+        """How far the vectors are, and what the thread does."""
+        key = self._reindex_key or self._key_in_use()
+        done, total = self._store.index_progress(key) if key else (0, self._store.counts().items)
+        return IndexOut(model=key, done=done, total=total, state=self._state, detail=self._detail)
+
+    def model_status(self) -> ModelOut:
+        """The embedder that recall uses now."""
+        error = self.embedder.error
+        return ModelOut(
+            name=self.embedder.model, state=self.embedder.state, detail=error.message if error else None
+        )
+
+    def problems(self) -> list[Problem]:
+        """What a person should know: no embedder, a reindex that can't go on, items that were left out."""
+        found = []
+        for error in (self.embedder.error, self._target_error):
+            if error is not None and not isinstance(error, ModelLoading):
+                message = f"{error.message}; recall goes on by words"
+                if error is self._target_error:
+                    message = f"{error.message}; recall goes on with {self.embedder.model}"
+                found.append(Problem(part="embedder", message=message, fix=error.hint))
+        if self._error is not None:
+            message = f"indexing stopped and is tried again: {_said(self._error)}"
+            found.append(Problem(part="index", message=message, fix="penchant logs shows more"))
+        if self._skipped:
+            message = f"{len(self._skipped)} items could not be indexed; they are found by words only"
+            found.append(Problem(part="index", message=message, fix="penchant doctor --fix"))
+        return found
+
+    # ---- the thread
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                worked = self._round()
+            except Exception as error:  # noqa: BLE001 (outermost loop: whatever it was is said and tried again)
+                self._failed(error)
+                self._stopping.wait(self._retry_s)
+                self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)
+                continue
+            self._error, self._retry_s = None, FIRST_RETRY_S
+            if not worked and not self._stopping.is_set():
+                self._wake.wait(PAUSE_LOOK_S if self._state == "paused" else IDLE_LOOK_S)
+        self._say("off")
+
+    def _round(self) -> bool:
+        """One batch of whatever is most urgent. Returns whether there was anything to do."""
+        reason = self._why_paused()
+        if reason is not None:
+            self._say("paused", reason)
+            return False
+        return self._index_words() or self._index_trigrams() or self._index_vectors() or self._rebuild()
+
+    def _index_words(self) -> bool:
+        items = self._due(None, WORDS_BATCH)
+        if not len(items):
+            return False
+        self._say("indexing")
+        started = time.thread_time()
+        stems: list[NDArray[np.uint32]] = []
+        flags = np.zeros(len(items), dtype=np.uint32)
+        for row, text in enumerate(self._store.texts(items)):
+            if not self.gate.is_quiet:
+                self.gate.wait_until_quiet(MAX_WAIT_FOR_RECALLS_S)
+            stems.append(stem_hashes(text[:MAX_STEMMED_CHARS]))
+            flags[row] = int(cues(text[:MAX_STEMMED_CHARS]))
+        offsets = np.concatenate([[0], np.cumsum([len(row) for row in stems])]).astype(np.int64)
+        data = np.concatenate(stems).astype(np.uint32)
+        self._write(None, IndexBatch(items, stems=(data, offsets), cues=flags))
+        self._rest(time.thread_time() - started)
+        return True
+
+    def _index_trigrams(self) -> bool:
+        items = self._store.without_trigrams((1 if self._one_by_one else WORDS_BATCH) + len(self._skipped))
+        items = self._without_skipped("trigrams", items)
+        self._in_work = frozenset(items.tolist())
+        if not len(items):
+            return False
+        self._say("indexing")
+        started = time.thread_time()
+        self._store.write_trigrams(items).result(WRITE_TIMEOUT_S)
+        self._remember("trigrams", items)
+        self._rest(time.thread_time() - started)
+        return True
+
+    def _index_vectors(self) -> bool:
+        """Vectors for the index in use. Without an embedder there are none, and recall goes on by words."""
+        key = self._key_in_use()
+        if key is None:
+            return False
+        items = self._due(key, VECTORS_BATCH)
+        if not len(items):
+            return False
+        try:
+            embedder = self.embedder.get()
+        except ModelError as error:
+            if self._detail != error.message:
+                log.warning("embedder_unusable", model=self.embedder.model, error=type(error).__name__)
+            self._say("waiting", error.message)
+            return False
+        self._say("indexing")
+        self._embed(key, items, embedder)
+        if self._store.index_in_use() is None:
+            self._store.use_index(key)
+        return True
+
+    def _rebuild(self) -> bool:
+        """One batch of the index that shall replace the one in use; exchanges them when it is complete."""
+        key = self._reindex_key or self._replacement()
+        if key is None:
+            self._say("idle")
+            return False
+        try:
+            target = self._open_target(key)
+        except ModelError as error:
+            self._target_error = error
+            self._say("waiting", error.message)
+            return False
+        items = self._due(target.key, VECTORS_BATCH)
+        if not len(items):
+            self._exchange(target)
+            return True
+        done, total = self._store.index_progress(target.key)
+        self._say("reindexing", f"{done:,} of {total:,} by {target.model}")
+        self._embed(target.key, items, target.embedder)
+        return True
+
+    # ---- indexes and their names
+
+    def _key_in_use(self) -> str | None:
+        """The index that recall reads; when there is none yet, the one that the embedder will fill."""
+        found = self._store.index_in_use()
+        return found if found is not None else self._base_key(self.embedder.model)
+
+    def _base_key(self, model: str) -> str | None:
+        """Vectors of two models, or of two ways to word an item, never share an index."""
+        try:
+            found = find_model(model, "embedder", self._home)
+        except ModelMissing:
+            return None
+        return f"{found.index_name}-t{ENCODE_VERSION}"
+
+    def _fresh_key(self, model: str) -> str:
+        base, in_use = self._base_key(model), self._store.index_in_use()
+        if base is None:
+            raise ModelMissing(f"there is no model named {model} here", "penchant models list")
+        if in_use is None or in_use.partition("~")[0] != base:
+            return base
+        generation = int(in_use.partition("~")[2] or 0)
+        return f"{base}~{generation + 1}"
+
+    def _model_of_index(self, key: str | None) -> str | None:
+        """The embedder that filled an index, if it is still here."""
+        for model in list_models(self._home) if key is not None else []:
+            if model.kind == "embedder" and key is not None and key.startswith(f"{model.index_name}-t"):
+                return model.name
+        return None
+
+    def _replacement(self) -> str | None:
+        """The index that the config asks for, when another one is in use."""
+        in_use, wanted = self._store.index_in_use(), self._base_key(self._wanted)
+        if in_use is None or wanted is None or in_use.partition("~")[0] == wanted:
+            return None
+        return wanted
+
+    def _open_target(self, key: str) -> _Target:
+        if self._target is None or self._target.key != key:
+            if self._wanted == self.embedder.model:
+                embedder = self.embedder.get()
+            else:
+                self._say("reindexing", f"preparing {self._wanted}")
+                embedder = self._load(self._wanted)
+            self._target = _Target(self._wanted, key, embedder)
+            self._target_error = None
+        return self._target
+
+    def _exchange(self, target: _Target) -> None:
+        old = self._store.index_in_use()
+        with self.gate.closed():  # no query is encoded by one model and compared with vectors of another
+            self._store.use_index(target.key)
+            self.embedder.use(target.model, target.embedder)
+        self._target = None
+        if self._reindex_key == target.key:
+            self._reindex_key = None
+        if old is not None and old != target.key:
+            self._store.drop_index(old)
+        log.info("reindexed", model=target.model, index=target.key, replaced=old)
+
+    # ---- one batch
+
+    def _embed(self, key: str, items: NDArray[np.int64], embedder: OnnxEmbedder) -> None:
+        started = time.thread_time()
+        ids = []
+        for record in self._store.records(items):
+            if not self.gate.is_quiet:
+                self.gate.wait_until_quiet(MAX_WAIT_FOR_RECALLS_S)
+            ids.append(embedder.document_ids(_text_to_embed(record)))
+        own_s = time.thread_time() - started
+        pooled, h3, cpu_s = self._encode(embedder, ids)
+        self._write(key, IndexBatch(items, pooled=pooled, h3=h3))
+        self._rest(own_s + cpu_s)
+
+    def _encode(
+        self, embedder: OnnxEmbedder, ids: list[NDArray[np.int64]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+        assert self._idle is not None
+
+        def work() -> tuple[Encodings, float]:
+            before = time.thread_time()
+            return embedder.encode_tokens(ids), time.thread_time() - before
+
+        found, cpu_s = self._idle.submit(work).result()
+        return found.pooled, found.h3, cpu_s
+
+    def _due(self, key: str | None, limit: int) -> NDArray[np.int64]:
+        """The next items without stems (key None) or vectors; one at a time after a failure."""
+        limit = 1 if self._one_by_one else limit
+        items = self._store.unindexed(key, limit + len(self._skipped))
+        items = self._without_skipped(key or "words", items)[:limit]
+        self._in_work = frozenset(items.tolist())
+        return items
+
+    def _without_skipped(self, column: str, items: NDArray[np.int64]) -> NDArray[np.int64]:
+        # Written just now and due again: the store could not keep it. Going on would turn in circles.
+        stuck = self._written.get(column, frozenset()).intersection(items.tolist()) - self._skipped
+        if stuck:
+            log.error("items_stay_unindexed", column=column, items=sorted(stuck)[:10], n_items=len(stuck))
+            self._skipped |= stuck
+        if not self._skipped:
+            return items
+        return items[~np.isin(items, list(self._skipped))]
+
+    def _remember(self, column: str, items: NDArray[np.int64]) -> None:
+        self._written[column] = frozenset(items.tolist())
+        self._one_by_one = False
+
+    def _write(self, key: str | None, batch: IndexBatch) -> None:
+        self._store.write_index(key, batch).result(WRITE_TIMEOUT_S)
+        self._remember(key or "words", np.asarray(batch.items, dtype=np.int64))
+
+    def _rest(self, cpu_s: float) -> None:
+        pause_s = self._cpu.spend(cpu_s)
+        if pause_s > 0:
+            self._stopping.wait(pause_s)
+        if not self.gate.is_quiet:
+            self.gate.wait_until_quiet(MAX_WAIT_FOR_RECALLS_S)
+
+    def _failed(self, error: Exception) -> None:
+        log.exception("indexing_failed", retry_s=self._retry_s)
+        self._error = error
+        self._say("retrying", _said(error))
+        if isinstance(error, (StoreError, PenchantError, OSError)):
+            return
+        # Something in the batch may be what breaks it: go through it one by one, and leave out the culprit.
+        if len(self._in_work) == 1:
+            self._skipped |= self._in_work
+            log.error("item_left_out", item=min(self._in_work))
+        self._one_by_one = len(self._in_work) > 1
+
+    def _say(self, state: str, detail: str | None = None) -> None:
+        self._state, self._detail = state, detail
+
+
+def _text_to_embed(record: MemoryRecord) -> str:
+    """A message with who said it and when; a memory bare."""
+    speaker = (record.speaker or record.role) if record.is_event else None
+    occurred_at = int(datetime.fromisoformat(record.occurred_at).timestamp())
+    return embedded_text(
+        record.content,
+        speaker=speaker,
+        occurred_at=occurred_at,
+        cues=int(cues(record.content[:MAX_STEMMED_CHARS])),
+    )
+
+
+def _said(error: Exception) -> str:
+    """An error in words that hold nothing of what was being indexed."""
+    if isinstance(error, (StoreError, PenchantError, OSError)):
+        return str(error)
+    return type(error).__name__
