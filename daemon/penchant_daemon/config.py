@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import tomllib
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -96,6 +97,10 @@ class Recall(Section):
     inject_max_chars: Annotated[int, Field(ge=0, le=10_000)] = Field(
         default=4_000, description="Most characters that one hook adds (hosts cut at 10,000)."
     )
+    inject_min_cosine: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        default=0.45,
+        description="Likeness to the prompt under which a memory is not added to it, unless it quotes it.",
+    )
 
 
 class Log(Section):
@@ -140,27 +145,34 @@ def load(home: Path) -> Config:
 
 
 def set_value(home: Path, key: str, value: object) -> Config:
-    """Set one value in `config.toml`, keeping its comments and order, and return the new settings.
+    """`set_values` of one setting."""
+    return set_values(home, {key: value})
 
-    :param key: table and name with a dot, such as `models.embedder`.
-    :param value: a string, number, boolean or list of strings; checked before anything is written.
-    :raises ConfigError: no such key, or not a value of it; the file stays as it was.
+
+def set_values(home: Path, values: Mapping[str, object]) -> Config:
+    """Set values in `config.toml`, keeping its comments and order, and return the new settings.
+
+    :param values: table and name with a dot, such as `models.embedder`, to a string, number, boolean or list
+        of strings. All are checked before anything is written.
+    :raises ConfigError: no such setting, or not a value of it; the file stays as it was.
     """
     import tomlkit
 
     path = home / CONFIG_NAME
-    table_name, _, name = key.partition(".")
-    section = Config.model_fields.get(table_name)
-    if section is None or not name:
-        raise ConfigError(f"{key}: there is no such setting", f"settings are: {', '.join(setting_names())}")
     try:
         document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
     except (OSError, UnicodeDecodeError, tomlkit.exceptions.ParseError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
-    table = document.setdefault(table_name, tomlkit.table())
-    if not hasattr(table, "update"):
-        raise ConfigError(f"{path}: {table_name} is not a table")
-    table[name] = value
+    for key, value in values.items():
+        table_name, _, name = key.partition(".")
+        if table_name not in Config.model_fields or not name:
+            raise ConfigError(
+                f"{key}: there is no such setting", f"settings are: {', '.join(setting_names())}"
+            )
+        table = document.setdefault(table_name, tomlkit.table())
+        if not isinstance(table, MutableMapping):
+            raise ConfigError(f"{path}: {table_name} is not a table")
+        table[name] = value
     text = tomlkit.dumps(document)
     config = _parsed(text, path)
     _replace(path, text)
@@ -217,4 +229,4 @@ def _replace(path: Path, text: str) -> None:
         raise ConfigError(f"{path} cannot be written: {error}") from error
 
 
-__all__ = ["CONFIG_NAME", "Config", "load", "reference", "set_value", "setting_names"]
+__all__ = ["CONFIG_NAME", "Config", "load", "reference", "set_value", "set_values", "setting_names"]

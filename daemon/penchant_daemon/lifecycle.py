@@ -163,6 +163,11 @@ def bind_socket(home: Path) -> socket.socket:
     return listener
 
 
+def unlink_socket(home: Path) -> None:
+    """Take the socket's file away, with the lock still held."""
+    socket_path(home).unlink(missing_ok=True)
+
+
 def bind_tcp(port: int) -> socket.socket:
     """A listening socket on 127.0.0.1; port 0 takes a free one.
 
@@ -404,4 +409,5 @@ __all__ = [
     "say_ready",
     "start",
     "stop",
+    "unlink_socket",
 ]

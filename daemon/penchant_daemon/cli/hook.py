@@ -1,4 +1,4 @@
-"""`penchant hook`: what its help says; the process itself is `hook`, which the entry point starts directly."""
+"""`penchant hook`: its help; the process itself is `penchant_daemon.hook`, which the entry point runs."""
 
 from __future__ import annotations
 

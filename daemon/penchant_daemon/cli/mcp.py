@@ -1,4 +1,4 @@
-"""`penchant mcp`: what its help says; the process itself is `forward`, which the entry point starts directly."""
+"""`penchant mcp`: its help; the process itself is `penchant_daemon.forward`, which the entry point runs."""
 
 from __future__ import annotations
 

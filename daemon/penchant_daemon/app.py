@@ -1,0 +1,221 @@
+"""The daemon's composition root: which parts there are, how they are joined, and in which order they end.
+
+A part that cannot work (a model is missing, a folder to watch is gone) never stops the daemon: it is a
+problem in `penchant status`, with the command that mends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+from penchant_daemon import __version__, config, lifecycle, logs
+from penchant_daemon.access import Gate
+from penchant_daemon.bus import Bus
+from penchant_daemon.capture.echo import EchoGuard
+from penchant_daemon.capture.intake import Intake
+from penchant_daemon.capture.secrets import SecretMasker
+from penchant_daemon.errors import HomeError, PenchantError
+from penchant_daemon.indexer import Indexer
+from penchant_daemon.limits import Limits
+from penchant_daemon.models import open_embedder
+from penchant_daemon.mounts import Mounts
+from penchant_daemon.recall import Recall
+from penchant_daemon.server import Routes, create_app
+from penchant_daemon.service import Parts, Service
+from penchant_daemon.serving import HttpServer
+from penchant_daemon.wire import ModelOut, Problem
+from penchant_store import Store, StoreError
+
+STOP_DEADLINE_S = 4.7  # the promise is 5 s: what is acknowledged is on disk long before
+N_OPEN_FILES = 8_192
+
+log = logs.logger(__name__)
+
+
+class Daemon:
+    """All parts of one running daemon.
+
+    :param home: its data directory, locked by the caller.
+    :param settings: what `config.toml` says.
+    :param tcp_port: the port that it listens on besides the socket, for the status.
+    """
+
+    def __init__(self, home: Path, settings: config.Config, tcp_port: int | None = None) -> None:
+        self.home = home
+        self.bus = Bus()
+        try:
+            self.store = Store.open(home)
+        except StoreError as error:
+            raise HomeError(f"the store in {home} cannot be opened: {error}", "penchant doctor") from error
+        self.limits = Limits(home, settings.limits, relieve=self._relieve)
+        self.secrets = SecretMasker(home / "cache", enabled=settings.capture.mask_secrets)
+        self.echo = EchoGuard(self.store)
+        self.intake = Intake(self.store, self.secrets, self.echo, self.bus, home=home)
+        self.indexer = Indexer(
+            self.store,
+            home,
+            settings.models.embedder,
+            lambda name: open_embedder(settings, home, name=name),
+            why_paused=self.limits.why_paused,
+            cpu_share=self.limits.background_cpu_share,
+        )
+        self.recall = Recall(self.store, self.indexer.embedder)
+        self._tasks: list[asyncio.Task[None]] = []
+        parts = Parts(
+            home=home,
+            store=self.store,
+            intake=self.intake,
+            recall=self.recall,
+            limits=self.limits,
+            bus=self.bus,
+            echo=self.echo,
+            indexer=self.indexer,
+            tcp_port=tcp_port,
+            models=self._models,
+            mounts=lambda: self.mounts.state(),
+            problems=[
+                self.limits.problems,
+                self.indexer.problems,
+                self._secrets_problems,
+                lambda: self.mounts.problems(),
+            ],
+        )
+        self.service = Service(parts, settings)
+        self.server: HttpServer | None = None
+        self.routes = Routes(self.service, self._stop_server)
+        self.mounts = Mounts(create_app(self.service, self.routes))
+        self.gate = Gate(self.mounts, self.service.agent_of_token, lambda: self.service.is_stopping)
+
+    async def serve(self, listeners: list[socket.socket], ready_fd: int | None) -> None:
+        """Answer on these sockets until a signal or `POST /v1/shutdown`."""
+        loop = asyncio.get_running_loop()
+        began = time.monotonic()
+
+        async def ready() -> None:
+            lifecycle.say_ready(ready_fd)
+            log.info("ready", version=__version__, pid=os.getpid(), bind_to_ready_ms=_ms_since(began))
+            self._start_background()
+
+        self.server = HttpServer(self.gate, ready, self.service.begin_stop)
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._on_signal, name)
+        await self.server.serve(sockets=listeners)
+        await self.mounts.aclose()
+
+    def close(self) -> None:
+        """End every part; what was acknowledged is flushed. The order is that of the data: takers first."""
+        self.limits.stop()
+        self.routes.close()
+        self.indexer.stop(timeout_s=1.0)
+        self.recall.close()
+        self.store.close()
+        log.info("stopped", pid=os.getpid())
+
+    def _start_background(self) -> None:
+        """What can wait until requests are answered."""
+        self.limits.start()
+        self.indexer.start()
+        self._tasks = [
+            asyncio.create_task(self.mounts.load_all(), name="mounts"),
+            asyncio.create_task(asyncio.to_thread(self._warm_up), name="warm-up"),
+        ]
+
+    def _warm_up(self) -> None:
+        """Load the detectors and what hooks left while no daemon ran."""
+        self.secrets.load()
+        try:
+            n_events = self.intake.drain_spool(self.home)
+        except (PenchantError, StoreError, OSError):
+            log.exception("spool_not_drained")
+            return
+        if n_events:
+            log.info("spool_drained", n_events=n_events)
+            self.indexer.wake()
+
+    def _relieve(self) -> None:
+        """Memory is over its cap: give back what can be loaded again."""
+        self.indexer.embedder.release()
+
+    def _models(self) -> dict[str, ModelOut]:
+        return {"embedder": self.indexer.model_status()}
+
+    def _secrets_problems(self) -> list[Problem]:
+        state = self.secrets.status()
+        if state.problem is None:
+            return []
+        return [Problem(part="secrets", message=state.problem, fix="penchant doctor")]
+
+    def _on_signal(self, name: signal.Signals) -> None:
+        log.info("signal", name=name.name)
+        lifecycle.notify("STOPPING=1")
+        _end_in(STOP_DEADLINE_S)
+        self._stop_server()
+
+    def _stop_server(self) -> None:
+        if self.server is not None:
+            self.server.stop()
+
+
+def run(
+    home: Path, *, tcp_port: int | None = None, ready_fd: int | None = None, in_sight: bool = True
+) -> None:
+    """Run the daemon of one data directory until it is told to end.
+
+    :param tcp_port: also listen on this port of 127.0.0.1; None takes the config's.
+    :param ready_fd: written to once requests are answered.
+    :param in_sight: also log to standard error.
+    :raises LockHeld: another daemon owns the directory.
+    :raises HomeError: the directory, the socket or the port cannot be used.
+    :raises ConfigError: `config.toml` is wrong.
+    """
+    os.umask(0o077)
+    repaired = lifecycle.prepare_home(home)
+    with lifecycle.Lock.acquire(home):
+        settings = config.load(home)
+        logs.configure(home, settings.log, in_sight=in_sight)
+        for what in repaired:
+            log.warning("home_repaired", what=what)
+        _allow_open_files()
+        port = settings.server.tcp_port if tcp_port is None else tcp_port
+        daemon = Daemon(home, settings, port or None)
+        try:
+            listeners = [lifecycle.bind_socket(home)]
+            if port:
+                listeners.append(lifecycle.bind_tcp(port))
+            asyncio.run(daemon.serve(listeners, ready_fd))
+        finally:
+            daemon.close()
+            lifecycle.unlink_socket(home)
+
+
+def _end_in(seconds: float) -> None:
+    """End the process after this time whatever still runs: a part that hangs must not break the promise."""
+
+    def end() -> None:
+        time.sleep(seconds)
+        log.error("stop_deadline", after_s=seconds)
+        os._exit(1)
+
+    threading.Thread(target=end, name="stop-deadline", daemon=True).start()
+
+
+def _allow_open_files() -> None:
+    """Fifty assistants with their streams and connections need more files than the usual soft limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = N_OPEN_FILES if hard == resource.RLIM_INFINITY else min(N_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _ms_since(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)
+
+
+__all__ = ["Daemon", "run"]
