@@ -1,1 +1,6 @@
-"""See the package README for what lives here."""
+"""Proof that Penchant works, rather than that a process lives: checks, what they find, and what mends it."""
+
+from penchant_daemon.doctor.examine import examine
+from penchant_daemon.doctor.finding import Examination, Finding, Verdict
+
+__all__ = ["Examination", "Finding", "Verdict", "examine"]
