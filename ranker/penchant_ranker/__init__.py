@@ -1,4 +1,4 @@
-"""Ranking, pure: arrays and dataclasses in, scores and explanations out. No files, clock, sockets or randomness."""
+"""Ranking, pure: arrays and dataclasses in, scores and explanations out; no files, clock or sockets."""
 
 from .cues import CUES_VERSION, Cue, cues, is_code
 from .encode import ENCODE_VERSION, date_in_words, embedded_text

@@ -1,4 +1,4 @@
-"""BM25 kept apart per query term, so that a term may also be found in a neighbouring turn or in the session."""
+"""BM25 kept apart per query term: a term may also be found in a neighbouring turn or in the session."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def idf(document_frequency: NDArray[np.int64], n_documents: int) -> NDArray[np.f
     >>> [f"{x:.2f}" for x in idf(np.array([0, 1, 10]), 10)]
     ['3.09', '1.99', '0.05']
 
-    Source: Robertson and Zaragoza (2009), The Probabilistic Relevance Framework, section 3; with 1 + inside the
-    logarithm as in Lucene, so that a word found everywhere adds nothing rather than subtracting.
+    Source: Robertson and Zaragoza (2009), The Probabilistic Relevance Framework, section 3; with 1 + inside
+    the logarithm as in Lucene, so that a word found everywhere adds nothing rather than subtracting.
     """
     df = np.minimum(document_frequency, n_documents)
     return np.log1p((n_documents - df + 0.5) / (df + 0.5)).astype(np.float32)

@@ -80,7 +80,8 @@ def _in_words(name: str, value: float, query: Query, shown: Shown) -> str | None
             named = ", ".join(f"“{r.words.strip()}”" for r in query.ranges)
             when = date_in_words(shown.occurred_at).split(" on ")[1]
             if value >= 0.75 and query.ranges:
-                return f"from {when}, {'the time' if value == 1.0 else 'near the time'} that the question names ({named})"
+                near = "" if value == 1.0 else "near "
+                return f"from {when}, {near}the time that the question names ({named})"
             return None
         case "when_time":
             return "holds a time, and the question asks for one"
@@ -107,12 +108,9 @@ def _about_words(name: str, query: Query, content: str) -> str:
     wanted = set(query.stems)
     own = [w for w in dict.fromkeys(words(content)) if w not in STOP_WORDS and stem(w) in wanted]
     if not own:
-        place = "the question just before it" if name == "words_answer" else "the turns around it"
-        return (
-            f"{place} has words of the question"
-            if name == "words_answer"
-            else f"{place} have words of the question"
-        )
+        if name == "words_answer":
+            return "the question just before it has words of the question"
+        return "the turns around it have words of the question"
     named = ", ".join(f"“{w}”" for w in own[:6])
     return {
         "words": f"says {named}",

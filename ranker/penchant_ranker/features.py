@@ -1,4 +1,4 @@
-"""The features of a candidate: one table of what each means, and one function that computes them all at once."""
+"""The features of a candidate: a table of what each means, and one function that computes them all."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ ROLE_USER, ROLE_ASSISTANT, ROLE_OTHER, ROLE_NONE = 1, 2, 3, 0
 class Feature:
     """One line of the feature table.
 
-    :param unit: "bm25" and "cosine" are divided by the best candidate's value before they are weighed; "flag" is 0 to 1 with
-        0.5 for "says nothing" and is weighed as it is.
+    :param unit: "bm25" and "cosine" are divided by the best candidate's value before they are weighed;
+        "flag" is 0 to 1 with 0.5 for "says nothing" and is weighed as it is.
     :param source: what it is computed from.
     """
 
@@ -73,7 +73,8 @@ class Pool:
 
     :param items: (n,) int64 ids, distinct; ties are broken by them.
     :param candidates: (k,) rows that are to be ranked.
-    :param around: (k, 5) rows of the turns -2 to +2 of each candidate, -1 where there is none; column 2 is the candidate.
+    :param around: (k, 5) rows of the turns -2 to +2 of each candidate, -1 where there is none; column 2 is
+        the candidate.
     :param session: (n,) numbers of sessions, 0 for none.
     :param speaker: (n,) numbers of speakers, 0 for none.
     :param is_person: (n,) whether the speaker is a named person rather than a role.
@@ -149,15 +150,11 @@ def features(query: Query, pool: Pool) -> NDArray[np.float32]:
     is_person, is_kept = pool.is_person[c], pool.is_kept[c]
     put("statement", np.where(is_person | is_kept, ~asks[c], False))
     put("after_question", asked_before & is_person)
-    role = pool.role[c]
-    put(
-        "role_user",
-        np.where(
-            is_person | is_kept,
-            0.5,
-            np.where(role == ROLE_USER, 1.0, np.where(role == ROLE_ASSISTANT, 0.0, 0.5)),
-        ),
-    )
+    if query.is_about_you:
+        put("role_user", np.full(len(c), 0.5, dtype=np.float32))  # what the assistant said is asked for
+    else:
+        by_role = np.array([0.5, 1.0, 0.0, 0.5], dtype=np.float32)[pool.role[c]]
+        put("role_user", np.where(is_person | is_kept, np.float32(0.5), by_role))
     put("exact", pool.exact[c])
     put("kept", is_kept)
     return out
@@ -178,8 +175,8 @@ def _word_parts(query: Query, pool: Pool) -> _Values:
 def _cosine(pool: Pool, own_words: _Values) -> _Values:
     """Each row's cosine, none negative, and a zero for "no such turn".
 
-    A row without a vector (written a moment ago) is taken to be as near as its words are good, or it could not be found
-    beside rows that have one.
+    A row without a vector (written a moment ago) is taken to be as near as its words are good, or it could
+    not be found beside rows that have one.
     """
     cosine = np.append(pool.cosine, np.float32(0.0))
     missing = np.isnan(cosine)
@@ -191,7 +188,7 @@ def _cosine(pool: Pool, own_words: _Values) -> _Values:
 
 
 def _speaker(query: Query, pool: Pool) -> NDArray[np.float32]:
-    """1 said by the one asked about, 0 by another, 0.5 when no one is asked about or no one is known to speak."""
+    """1 said by the one asked about, 0 by another, 0.5 when no one is asked about or known to speak."""
     c = pool.candidates
     if query.speakers:
         named = np.isin(pool.speaker[c], np.array(query.speakers, dtype=np.int32))

@@ -1,6 +1,7 @@
 """The hand-set weights: what the daemon ranks by on day one. Fitted on nothing.
 
-Each weight multiplies its feature, after "bm25" and "cosine" features are divided by the best candidate's value.
+Each weight multiplies its feature, after "bm25" and "cosine" features are divided by the best candidate's
+value.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class HandSet:
     """A sum of weighed features.
 
     :param name: what impressions record as the model.
-    :param scaling: "best" divides each scaled feature by its best value, "spread" takes its z-score over the candidates.
+    :param scaling: "best" divides each scaled feature by its best value, "spread" takes its z-score over
+        the candidates.
     """
 
     name: str

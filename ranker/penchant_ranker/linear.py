@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cues import Cue
-from .features import FEATURES, IS_SCALED, NAMES, Pool, features
+from .features import IS_SCALED, NAMES, Pool, features
 from .hand_set import CHAT, CODE, HandSet
 from .query import Query
 
@@ -37,7 +37,8 @@ class Ranking:
 def scaled(values: NDArray[np.float32], scaling: str) -> NDArray[np.float32]:
     """Features made comparable: bm25 and cosine columns by their best value or spread, flags as they are.
 
-    >>> scaled(np.array([[2.0] * len(FEATURES), [4.0] * len(FEATURES)], dtype=np.float32), "best")[:, 0].tolist()
+    >>> values = np.array([[2.0] * len(NAMES), [4.0] * len(NAMES)], dtype=np.float32)
+    >>> scaled(values, "best")[:, 0].tolist()
     [0.5, 1.0]
     """
     out = values.copy()

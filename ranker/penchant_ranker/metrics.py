@@ -29,7 +29,8 @@ def ndcg_at(ranked: Sequence[Hashable], relevant: Sequence[Hashable], k: int) ->
     >>> round(ndcg_at(["x", "a"], ["a"], 10), 3)
     0.631
 
-    Source: Järvelin and Kekäläinen (2002), Cumulated gain-based evaluation of IR techniques, with log2(rank + 1).
+    Source: Järvelin and Kekäläinen (2002), Cumulated gain-based evaluation of IR techniques;
+    with log2(rank + 1).
     """
     wanted = set(relevant)
     if not wanted:

@@ -25,7 +25,8 @@ def select(
     :param digests: one per result; of equal texts only the best-ranked is shown.
     :param n_tokens: one per result.
     :param limit: at most this many.
-    :param budget_tokens: at most this many tokens in all; what does not fit is skipped, a shorter one may still come.
+    :param budget_tokens: at most this many tokens in all; what does not fit is skipped, a shorter one may
+        still come.
 
     >>> select(["a", "a", "b", "c"], [5, 5, 9, 4], limit=3, budget_tokens=10)
     [0, 3]

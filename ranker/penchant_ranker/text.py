@@ -1,6 +1,7 @@
 """Words and stems: the one way in which queries and documents are cut into terms.
 
-Latin text is cut into words, folded (case, accents, width) and stemmed by Porter; identifiers give their parts and
+Latin text is cut into words, folded (case, accents, width) and stemmed by Porter; identifiers give their
+parts and
 themselves (`maxRetries` -> max, retri, maxretri); scripts written without spaces give character pairs.
 """
 
@@ -21,25 +22,35 @@ from numpy.typing import NDArray
 TEXT_VERSION = 1
 
 _ENGLISH = """
-a about above after again against all also am an and any are aren as at be because been before being below between
-both but by can cannot could couldn d did didn do does doesn doing don down during each ever few for from further get
-gets got had hadn has hasn have haven having he her here hers herself him himself his how i if in into is isn it its
-itself just ll m me more most my myself no nor not now of off on once only or other our ours ourselves out over own re
-s same shall she should shouldn so some such t than that the their theirs them themselves then there these they this
-those through to too under until up upon us ve very was wasn we were weren what when where which while who whom whose
-why will with won would wouldn you your yours yourself yourselves
+a about above after again against all also am an and any are aren as at be because been before being below
+between
+both but by can cannot could couldn d did didn do does doesn doing don down during each ever few for from
+further get
+gets got had hadn has hasn have haven having he her here hers herself him himself his how i if in into is
+isn it its
+itself just ll m me more most my myself no nor not now of off on once only or other our ours ourselves out
+over own re
+s same shall she should shouldn so some such t than that the their theirs them themselves then there these
+they this
+those through to too under until up upon us ve very was wasn we were weren what when where which while who
+whom whose why will with won would wouldn you your yours yourself yourselves
 """
 # German and Spanish: only words that are no English content word ("die", "was", "no", "sin" stay).
 _GERMAN = """
-aber als auch auf aus bei beim bin bis bist da damit dann das dass dein deine dem den der des dich dir doch dort du durch
-ein eine einem einen einer eines er es euch euer für hab habe haben hat hatte hatten ich ihm ihn ihnen ihr ihre im ist
-ja jede jeder kann kein keine können mein meine meinem meinen meiner mich mir mit nach nicht noch nur oder sein seine
-sich sie sind über um und uns unser unsere vom von vor wann war waren warum weil welche welcher welches wenn wer wie
-wieder wir wird wo wurde zu zum zur
+aber als auch auf aus bei beim bin bis bist da damit dann das dass dein deine dem den der des dich dir doch
+dort du durch
+ein eine einem einen einer eines er es euch euer für hab habe haben hat hatte hatten ich ihm ihn ihnen ihr
+ihre im ist
+ja jede jeder kann kein keine können mein meine meinem meinen meiner mich mir mit nach nicht noch nur oder
+sein seine
+sich sie sind über um und uns unser unsere vom von vor wann war waren warum weil welche welcher welches wenn
+wer wie wieder wir wird wo wurde zu zum zur
 """
 _SPANISH = """
-al algo como con cual cuando cuál cuándo cómo de del desde donde dónde el ella ellas ellos en entre era eran es esa ese
-eso esta está estaba este esto fue ha había han hasta hay la las le les lo los más mi mis muy nos nosotros para pero por
+al algo como con cual cuando cuál cuándo cómo de del desde donde dónde el ella ellas ellos en entre era eran
+es esa ese
+eso esta está estaba este esto fue ha había han hasta hay la las le les lo los más mi mis muy nos nosotros
+para pero por
 porque que qué quien quién se ser si sobre son su sus también te tiene tu tus un una uno unos unas y ya yo
 """
 
@@ -64,7 +75,8 @@ _UNSPACED_CLASS = (
     "\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _UNSPACED = re.compile(f"[{_UNSPACED_CLASS}]+")
-# Thai and Burmese vowel signs are marks (category M), which \w does not take: named, so that they stay in a run.
+# Thai and Burmese vowel signs are marks (category M), which \w does not take: named, so that they stay in a
+# run.
 _WORD = re.compile(f"[\\w{_UNSPACED_CLASS}]+")
 _PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+[0-9]*|[^\W_A-Za-z0-9]+")
 _HUMP = re.compile(r"[a-z0-9][A-Z]|[A-Z]{2}[a-z]")

@@ -42,9 +42,10 @@ _MONTH = "(?P<month>" + "|".join(f"{m}|{m[:3]}\\.?" for m in MONTHS if m != "may
 _DAY = r"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
 _NUMBERS = {
-    "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
-    "nine": 9, "ten": 10, "couple": 2, "couple of": 2, "few": 3, "several": 4, "ein": 1, "eine": 1, "einem": 1,
-    "einer": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5, "un": 1, "una": 1, "dos": 2, "tres": 3, "cuatro": 4,
+    "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
+    "eight": 8, "nine": 9, "ten": 10, "couple": 2, "couple of": 2, "few": 3, "several": 4,
+    "ein": 1, "eine": 1, "einem": 1, "einer": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5,
+    "un": 1, "una": 1, "dos": 2, "tres": 3, "cuatro": 4,
 }  # fmt: skip
 _COUNT = r"(?P<n>\d{1,3}|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + ")"
 _UNIT = r"(?P<unit>day|week|weekend|month|year)s?"
@@ -91,7 +92,8 @@ _PERIODS: tuple[tuple[re.Pattern[str], str, int], ...] = (
     (re.compile(r"\bdiese[nr]?\s+monat\b|\beste\s+mes\b|这个月|本月|今月", re.IGNORECASE), "month", 0),
 )
 _BEFORE_MONTH = frozenset(
-    "in of during since until till by last this next early late mid from before after on".split()
+    ("in", "of", "during", "since", "until", "till", "by", "last", "this", "next", "early", "late", "mid")
+    + ("from", "before", "after", "on")
 )
 
 
@@ -239,7 +241,8 @@ def _last(m: re.Match[str], today: datetime) -> TimeRange:
 
 
 def match_ranges(ranges: tuple[TimeRange, ...], occurred_at: NDArray[np.int64]) -> NDArray[np.float32]:
-    """How well each time fits the named ones: 1 inside, 0.75 near a named day, 0 elsewhere, 0.5 when none is named.
+    """How well each time fits the named ones: 1 inside, 0.75 near a named day, 0 elsewhere, 0.5 when none
+    is named.
 
     :param occurred_at: (n,) seconds since 1970, UTC; 0 means unknown and gives 0.5.
 

@@ -1,0 +1,510 @@
+"""
+Recall: from a question to ranked, explained results; the one place where records become ranker input.
+
+    question -> words (a helper thread) | vector -> candidates of both and the turns around them
+             -> features -> weighed sum -> each text once, within limit and budget -> records, impression
+
+It reads derived columns and texts only, and waits for no write: the impression is recorded behind the answer.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+import penchant_ranker as ranker
+from penchant_daemon import wire
+from penchant_daemon.errors import InvalidField, NotFound
+from penchant_daemon.models import Embedder
+from penchant_store import (
+    ImpressionItem,
+    IndexSnapshot,
+    ItemFilter,
+    MemoryRecord,
+    NewImpression,
+    Store,
+)
+
+__all__ = ["Recall"]
+
+logger = logging.getLogger(__name__)
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+#: Best by words and best by vector that are ranked, and how many in all once the turns around them have
+#: joined.
+#: More find nothing more (LoCoMo dev recall@10: 40 + 40 0.797, 60 + 60 0.797, 100 + 100 0.798, all turns
+#: 0.799).
+N_SEEDS = 60
+N_CANDIDATES = 300
+#: A word that this many texts hold is left out of the full-text search beside rarer ones: each match costs
+#: time.
+MAX_MATCHES = 20_000
+#: Fewer matches by words than this, and parts of words are searched too (compounds, typing errors).
+FEW_MATCHES = 5
+
+_MEMORY_KINDS = ("fact", "decision", "procedure", "note")
+_MODEL_NAMES = re.compile(
+    r"\b(?:claude|chatgpt|gpt|gemini|copilot|cursor|codex|opencode|llama|assistant)\b", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A request, checked: what is asked, at which time, and among which items."""
+
+    query: ranker.Query
+    where: ItemFilter
+    now: int
+    n_seeds: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Candidates by words: best first, and which of them hold the query's fragments to the letter."""
+
+    items: Ints
+    literal: Ints
+
+
+class Recall:
+    """
+    Answers recall requests. Safe to call from several threads at once.
+
+    :param store: where the items are.
+    :param embedder: turns the question into a vector; None ranks by words and says so. May be set later.
+    :param clock: seconds since 1970, UTC; "last week" counts from it.
+    """
+
+    def __init__(
+        self, store: Store, embedder: Embedder | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.embedder = embedder
+        self._store = store
+        self._clock = clock
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="recall-words")
+        self._people = _People((), ranker.SpeakerNames(()), np.zeros(1, dtype=np.bool_))
+
+    def close(self) -> None:
+        """End the helper threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def recall(self, request: wire.RecallRequest, agent: str) -> wire.RecallResponse:
+        """
+        What the store knows about a question, best first; asking twice gives the same answer.
+
+        :param agent: the calling agent; only its own private memories are seen.
+        :raises InvalidField: the query holds no text, or `as_of` is no time.
+        :raises NotFound: no such project; the hint names similar ones.
+        """
+        started = time.perf_counter()
+        snapshot = self._store.index.snapshot()
+        self._people = people = self._people.grown(snapshot)
+        asked = self._understand(request, agent, snapshot, people)
+        warnings = []
+        if asked.query.is_cut:
+            warnings.append(
+                f"the query has {len(request.query)} characters: ranked by the first {ranker.MAX_QUERY_CHARS}"
+            )
+        visible = self._visible(snapshot, asked)
+        by_words = self._threads.submit(self._by_words, asked, snapshot)
+        cosine = self._cosine(snapshot, asked.query, warnings)
+        found = by_words.result()
+        pool = self._pool(snapshot, visible, people, asked, found, cosine)
+        ranking = ranker.rank(asked.query, pool)
+        shown = self._select(request, pool.items[ranking.rows])
+        impression_id = self._impress(request, agent, ranking, shown)
+        return wire.RecallResponse(
+            impression_id=impression_id,
+            results=[self._result(request, asked.query, ranking, place, record) for place, record in shown],
+            warnings=warnings,
+            took_ms=round((time.perf_counter() - started) * 1000, 3),
+        )
+
+    # ---- the question
+
+    def _understand(
+        self, request: wire.RecallRequest, agent: str, snapshot: IndexSnapshot, people: _People
+    ) -> _Question:
+        as_of = None if request.as_of is None else _as_of(request.as_of, int(self._clock()))
+        now = int(self._clock()) if as_of is None else as_of
+        query = ranker.parse_query(request.query, names=people.names, now=now)
+        if not query.words and not query.fragments:
+            raise InvalidField(
+                "query holds no letter or digit to look for",
+                field="body.query",
+                hint="ask with at least one word",
+            )
+        where = ItemFilter(
+            project=self._project(request.project),
+            agent=snapshot.agents.number(agent),
+            as_of=as_of,
+            # What was superseded since was still current then.
+            statuses=("active",) if as_of is None else ("active", "superseded"),
+        )
+        return _Question(query, where, now, max(N_SEEDS, request.limit))
+
+    def _project(self, name: str | None) -> int | None:
+        if name is None:
+            return None
+        project = self._store.project_named(name)
+        if project is not None:
+            return project.key
+        known = self._store.projects()
+        names = {p.name: p.name for p in known} | {p.path: p.path for p in known if p.path}
+        near = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
+        raise NotFound(
+            f"no project is called {name[:200]!r}",
+            field="body.project",
+            hint=f"did you mean {', '.join(near)}?" if near else "leave it out to search in all projects",
+        )
+
+    def _visible(self, snapshot: IndexSnapshot, asked: _Question) -> Bools:
+        """Which items may be returned: (n + 1,), row 0 never."""
+        visible = np.asarray(self._store.index.mask(snapshot, asked.where), dtype=np.bool_).copy()
+        ended = (snapshot.valid_to > 0) & (snapshot.valid_to <= asked.now)
+        visible &= ~ended[: len(visible)]
+        visible[0] = False
+        return visible
+
+    # ---- candidates
+
+    def _by_words(self, asked: _Question, snapshot: IndexSnapshot) -> _Found:
+        """Candidates by full text, by fragments and by character pairs; runs beside the embedding."""
+        query, store, n = asked.query, self._store, asked.n_seeds
+        words = _searched_words(query, snapshot)
+        found = [store.candidates_by_words(words, n, asked.where).items] if words else []
+        if query.name_words and query.words != query.name_words:
+            # Turns say who speaks; a memory names the person in its text.
+            kept = ItemFilter(
+                project=asked.where.project,
+                agent=asked.where.agent,
+                as_of=asked.where.as_of,
+                statuses=asked.where.statuses,
+                kinds=_MEMORY_KINDS,
+            )
+            found.append(store.candidates_by_words((*words, *query.name_words), n // 2, kept).items)
+        literal = np.zeros(0, dtype=np.int64)
+        if query.fragments:
+            literal = store.candidates_by_trigrams(query.fragments, n, asked.where).items
+        parts = [run[i : i + 3] for run in query.unspaced for i in range(len(run) - 2)][:32]
+        if not parts and sum(len(f) for f in found) + len(literal) < FEW_MATCHES:
+            parts = [w for w in query.words if len(w) >= 4]
+        if parts:
+            found.append(store.candidates_by_trigrams(parts, n, asked.where).items)
+        if query.unspaced:
+            found.append(_by_stems(query, snapshot, n * 2))
+        return _Found(_in_turn([literal, *found]), literal)
+
+    def _cosine(self, snapshot: IndexSnapshot, query: ranker.Query, warnings: list[str]) -> Floats | None:
+        """Cosine of every item to the query, (n + 1,); None without an embedder or vectors of its model."""
+        embedder = self.embedder
+        if embedder is None:
+            warnings.append("no embedding model is ready: ranked by words alone")
+            return None
+        vector = embedder.encode_query(query.text)
+        cosine = snapshot.cosines(vector)
+        if len(cosine) != snapshot.n + 1:
+            warnings.append("no vectors are ready for this model: ranked by words alone")
+            return None
+        return cosine
+
+    def _pool(
+        self,
+        snapshot: IndexSnapshot,
+        visible: Bools,
+        people: _People,
+        asked: _Question,
+        found: _Found,
+        cosine: Floats | None,
+    ) -> ranker.Pool:
+        """The candidates, the turns around them, and their columns, as the ranker takes them."""
+        limit = max(N_CANDIDATES, 2 * asked.n_seeds)
+        candidates = self._candidates(snapshot, visible, found, cosine, asked.n_seeds, limit)
+        around = snapshot.neighbours(candidates, 2)
+        around = np.where(visible[around], around, 0)
+        items = np.unique(around)
+        items = items[items > 0]
+        rows = np.where(around > 0, np.searchsorted(items, around), -1)
+        stems, offsets, cues = self._texts_as_stems(snapshot, items)
+        speaker = snapshot.speaker[items]
+        is_person = people.is_person[speaker]
+        is_episode = snapshot.role[items] != 0
+        lengths = np.diff(offsets)
+        return ranker.Pool(
+            items=items,
+            candidates=rows[:, 2].copy(),
+            around=rows,
+            session=snapshot.session[items],
+            speaker=speaker,
+            is_person=is_person,
+            role=snapshot.role[items],
+            is_kept=~is_episode & ~(is_person & (snapshot.session[items] > 0)),
+            occurred_at=snapshot.occurred_at[items],
+            n_chars=snapshot.n_chars[items],
+            cues=cues,
+            cosine=self._own_cosine(snapshot, items, cosine),
+            exact=self._exact(asked.query, items, found),
+            stems=stems,
+            offsets=offsets,
+            document_frequency=snapshot.document_frequency(asked.query.hashes),
+            n_documents=max(snapshot.n_stemmed, 1),
+            mean_length=snapshot.mean_length or float(lengths.mean() if len(lengths) else 1.0),
+        )
+
+    def _candidates(
+        self,
+        snapshot: IndexSnapshot,
+        visible: Bools,
+        found: _Found,
+        cosine: Floats | None,
+        n_seeds: int,
+        limit: int,
+    ) -> Ints:
+        """What is ranked: the best by words and by vector, then the turns next to them, then one further."""
+        by_words = found.items[found.items <= snapshot.n]
+        by_words = by_words[visible[by_words]]
+        lists = [by_words]
+        if cosine is not None:
+            hidden = np.where(visible, cosine, -np.inf)
+            n = min(n_seeds, len(hidden) - 1)
+            top = np.argpartition(-hidden, n - 1)[:n] if n > 0 else np.zeros(0, dtype=np.int64)
+            top = top[np.isfinite(hidden[top])]
+            lists.append(top[np.lexsort((top, -hidden[top]))])
+        seeds = _in_turn(lists)
+        around = snapshot.neighbours(seeds, 2)
+        wider = np.concatenate((seeds, around[:, 3], around[:, 1], around[:, 4], around[:, 0]))
+        wider = wider[visible[wider]]
+        _, first = np.unique(wider, return_index=True)
+        return np.sort(wider[np.sort(first)[:limit]])
+
+    def _texts_as_stems(
+        self, snapshot: IndexSnapshot, items: Ints
+    ) -> tuple[NDArray[np.uint32], Ints, NDArray[np.uint32]]:
+        """Stems, their offsets and cues; computed here for items that the indexer has not reached."""
+        stems, offsets = snapshot.stems(items)
+        cues = snapshot.cues(items)
+        missing = np.flatnonzero(~snapshot.has_stems(items) | (cues == 0))
+        if not len(missing):
+            return stems, offsets, cues
+        pieces = [stems[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+        cues = cues.copy()
+        for row, text in zip(missing, self._store.texts(items[missing]), strict=True):
+            pieces[row] = ranker.stem_hashes(text)
+            cues[row] = int(ranker.cues(text))
+        offsets = np.concatenate(([0], np.cumsum([len(p) for p in pieces]))).astype(np.int64)
+        return np.concatenate(pieces), offsets, cues
+
+    def _own_cosine(self, snapshot: IndexSnapshot, items: Ints, cosine: Floats | None) -> Floats:
+        if cosine is None:
+            return np.zeros(len(items), dtype=np.float32)
+        return np.where(snapshot.has_vectors(items), cosine[items], np.float32(np.nan)).astype(np.float32)
+
+    def _exact(self, query: ranker.Query, items: Ints, found: _Found) -> Floats:
+        """Share of the query's fragments that each text holds to the letter; reads what words found."""
+        share = np.zeros(len(items), dtype=np.float32)
+        if not query.fragments:
+            return share
+        rows = np.flatnonzero(np.isin(items, found.items))
+        wanted = [f.lower() for f in query.fragments]
+        for row, text in zip(rows, self._store.texts(items[rows]), strict=True):
+            low = text.lower()
+            share[row] = sum(f in low for f in wanted) / len(wanted)
+        return share
+
+    # ---- the answer
+
+    def _select(self, request: wire.RecallRequest, ranked: Ints) -> list[tuple[int, MemoryRecord]]:
+        """The results to show with their places in the ranking: each text once, within limit and budget."""
+        asked = self._store.digest(request.query) if request.session else None
+        n = request.limit + 10
+        while True:
+            read = ranked[:n]
+            at = {r.item: r for r in self._store.records(read)}
+            # Forgotten a moment ago: no record. The question itself, logged by its own session: no answer.
+            places = [
+                i
+                for i, item in enumerate(read.tolist())
+                if item in at and not (at[item].digest == asked and at[item].session == request.session)
+            ]
+            records = [at[int(read[i])] for i in places]
+            chosen = ranker.select(
+                [r.digest for r in records],
+                [ranker.estimated_tokens(r.content) for r in records],
+                request.limit,
+                request.budget_tokens,
+            )
+            if len(chosen) == request.limit or n >= len(ranked):
+                return [(places[i], records[i]) for i in chosen]
+            n *= 2
+
+    def _impress(
+        self,
+        request: wire.RecallRequest,
+        agent: str,
+        ranking: ranker.Ranking,
+        shown: Sequence[tuple[int, MemoryRecord]],
+    ) -> str:
+        names = [f.name for f in ranker.FEATURES]
+        items = tuple(
+            ImpressionItem(
+                id=record.id,
+                rank=rank,
+                score=float(ranking.scores[place]),
+                features=dict(zip(names, ranking.values[place].round(4).tolist(), strict=True)),
+            )
+            for rank, (place, record) in enumerate(shown, 1)
+        )
+        impression_id, written = self._store.add_impression(
+            NewImpression(
+                query=ranker.clean(request.query)[: ranker.MAX_QUERY_CHARS],
+                agent=agent,
+                session=request.session,
+                project=request.project,
+                as_of=request.as_of,
+                items=items,
+                model=ranking.model,
+            )
+        )
+        written.add_done_callback(_say_if_lost)
+        return impression_id
+
+    def _result(
+        self,
+        request: wire.RecallRequest,
+        query: ranker.Query,
+        ranking: ranker.Ranking,
+        place: int,
+        record: MemoryRecord,
+    ) -> wire.RecallResult:
+        reasons = None
+        if request.explain:
+            shown = ranker.Shown(record.content, record.speaker, record.kind, _seconds(record.occurred_at))
+            reasons = [
+                wire.Reason(feature=c.feature, value=c.value, contribution=c.added, text=c.text)
+                for c in ranker.explain(query, ranking.values[place], ranking.contributions[place], shown)
+            ]
+        return wire.RecallResult(
+            id=record.id,
+            content=record.content,
+            score=round(float(ranking.scores[place]), 4),
+            created_at=record.created_at,
+            occurred_at=record.occurred_at,
+            kind=record.kind,
+            speaker=record.speaker,
+            role=record.role,
+            session=record.session,
+            session_title=record.session_title,
+            project=record.project,
+            agent=record.agent,
+            origin=record.origin,
+            source="episode" if record.is_event else "memory",
+            reasons=reasons,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    """The store's speakers: who can be named in a question, and which speaker numbers are people."""
+
+    texts: tuple[str, ...]
+    names: ranker.SpeakerNames
+    is_person: Bools  # by speaker number; 0 is none
+
+    def grown(self, snapshot: IndexSnapshot) -> _People:
+        """The same, or with the speakers that were new since."""
+        n = int(snapshot.speaker.max(initial=0))
+        if n < len(self.is_person) and self.texts:
+            return self
+        texts = tuple(snapshot.speakers.text(i) or "" for i in range(1, n + 1))
+        is_person = [False] + [
+            bool(t)
+            and t.strip().lower() not in ranker.ROLE_SPEAKERS
+            and not _MODEL_NAMES.search(t)
+            and not snapshot.agents.number(t)
+            for t in texts
+        ]
+        named = [t if known else "" for t, known in zip(("", *texts), is_person, strict=True)]
+        return _People(texts, ranker.SpeakerNames(named), np.array(is_person, dtype=np.bool_))
+
+
+def _searched_words(query: ranker.Query, snapshot: IndexSnapshot) -> tuple[str, ...]:
+    """The words to look up: the rarest, until they match MAX_MATCHES texts; always the two rarest."""
+    if snapshot.n <= MAX_MATCHES or len(query.words) <= 2:
+        return query.words
+    hashes = np.array([ranker.stem_hash(ranker.stem(w)) for w in query.words], dtype=np.uint32)
+    frequency = snapshot.document_frequency(hashes)
+    order = np.argsort(frequency, kind="stable")
+    fits = np.cumsum(frequency[order]) <= MAX_MATCHES
+    fits[:2] = True
+    return tuple(query.words[i] for i in np.sort(order[fits]))
+
+
+def _by_stems(query: ranker.Query, snapshot: IndexSnapshot, limit: int) -> Ints:
+    """Items that share the most (and rarest) character pairs with the query, for scripts without spaces."""
+    every = np.arange(1, snapshot.n + 1, dtype=np.int64)
+    data, offsets = snapshot.stems(every)
+    rarity = 1.0 / (1.0 + snapshot.document_frequency(query.hashes))
+    score = np.zeros(len(every), dtype=np.float64)
+    for h, weight in zip(query.hashes, rarity, strict=True):
+        rows = np.unique(np.searchsorted(offsets, np.flatnonzero(data == h), side="right") - 1)
+        score[rows] += weight
+    best = np.flatnonzero(score)
+    return every[best[np.lexsort((-best, -score[best]))][:limit]]
+
+
+def _in_turn(lists: Sequence[Ints]) -> Ints:
+    """The members of several lists, each list's first, then each one's second, and so on; each once."""
+    lists = [x for x in lists if len(x)]
+    if not lists:
+        return np.zeros(0, dtype=np.int64)
+    rank = np.concatenate([np.arange(len(x)) for x in lists])
+    members = np.concatenate(lists)[np.argsort(rank, kind="stable")].astype(np.int64)
+    _, first = np.unique(members, return_index=True)
+    return members[np.sort(first)]
+
+
+def _as_of(text: str, now: int) -> int:
+    """The last second that `as_of` includes: a day counts to its end."""
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text.strip()):
+            day = datetime.combine(date.fromisoformat(text.strip()), datetime.min.time(), UTC)
+            return int((day + timedelta(days=1)).timestamp()) - 1
+        if re.match(r"\d{4}-\d\d-\d\d[T ]", text.strip()):
+            return _seconds(text.strip())
+    except (ValueError, OverflowError) as error:
+        raise _no_time(text) from error
+    ranges = ranker.time_ranges(text, now)
+    if len(ranges) == 1 and ranges[0].end is not None and ranges[0].words.strip() == text.strip():
+        return ranges[0].end - 1
+    raise _no_time(text)
+
+
+def _no_time(text: str) -> InvalidField:
+    return InvalidField(
+        f"as_of is no date or time: {text[:100]!r}",
+        field="body.as_of",
+        hint="write a day (2026-11-23), a time (2026-11-23T10:00:00Z), or words such as 'yesterday'",
+    )
+
+
+def _seconds(text: str) -> int:
+    t = datetime.fromisoformat(text)
+    return int((t if t.tzinfo else t.replace(tzinfo=UTC)).timestamp())
+
+
+def _say_if_lost(written: object) -> None:
+    error = getattr(written, "exception", lambda: None)()
+    if error is not None:
+        logger.warning("an impression could not be recorded: %s", error)
