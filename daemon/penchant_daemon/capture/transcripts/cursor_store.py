@@ -1,0 +1,221 @@
+"""Cursor's chats in SQLite: `globalStorage/state.vscdb` (cursorDiskKV), before 3.0 also
+`workspaceStorage/*/state.vscdb`.
+
+A composer (chat) lists its bubbles in order; bubbles that no list names are leftovers. Messages get the
+same keys as in Cursor's transcript files, so that a chat in both is logged once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from pydantic import JsonValue
+from sqlcipher3 import dbapi2 as sqlite
+
+from penchant_daemon.wire import EventIn, SourceIn
+
+from .context import ReadContext
+from .cursor import AGENT, typed_text
+from .databases import Unit, open_read_only, read_store, signature_of, tables, text_of
+from .files import Skips
+from .records import BadLine, Items, JsonObject, as_list, as_object, as_text, first_text
+from .segments import Session, name_or_none, present, result_text
+from .times import modified_at, utc_iso
+from .vscode import workspace_folder
+
+_OLD_KEYS = ("composer.composerData", "workbench.panel.aichat.view.aichat.chatdata")
+
+
+def read(path: Path, cursor: SourceIn | None, context: ReadContext) -> Items:
+    """The events of all chats of the store."""
+    skips = Skips()
+    return read_store(path, AGENT, cursor, lambda connection: _units(connection, path, skips), skips)
+
+
+def _units(connection: sqlite.Connection, path: Path, skips: Skips) -> Iterator[Unit | BadLine]:
+    known = tables(connection)
+    if "cursorDiskKV" in known:
+        projects = _projects_by_composer(path)
+        rows = connection.execute(
+            "SELECT key, value FROM cursorDiskKV WHERE key >= 'composerData:' AND key < 'composerData;'"
+        )
+        for key, value in rows.fetchall():
+            yield from _composer_unit(connection, text_of(key), value, projects, path, skips)
+    if "ItemTable" in known:
+        for key in _OLD_KEYS:
+            row = connection.execute("SELECT value FROM ItemTable WHERE key = ?", (key,)).fetchone()
+            if row is not None:
+                yield from _old_units(key, row[0], path, skips)
+
+
+def _load(value: object) -> JsonValue:
+    loaded: JsonValue = json.loads(text_of(value) or "null")
+    return loaded
+
+
+def _composer_unit(
+    connection: sqlite.Connection, key: str, value: object, projects: dict[str, str], path: Path, skips: Skips
+) -> Iterator[Unit | BadLine]:
+    identifier = name_or_none(key.partition(":")[2])
+    try:
+        composer = as_object(_load(value))
+    except (ValueError, RecursionError) as error:
+        yield BadLine(str(path), 0, f"{key}: {error}")
+        return
+    if identifier is None or not composer:
+        return
+    headers = as_list(composer.get("fullConversationHeadersOnly"))
+    signature = signature_of(
+        len(text_of(value)), composer.get("lastUpdatedAt"), len(headers), composer.get("status")
+    )
+    project = projects.get(identifier)
+    yield Unit(
+        identifier,
+        signature,
+        partial(_composer_events, connection, identifier, composer, project, path, skips),
+    )
+
+
+def _composer_events(
+    connection: sqlite.Connection,
+    identifier: str,
+    composer: JsonObject,
+    project: str | None,
+    path: Path,
+    skips: Skips,
+) -> Iterator[EventIn | BadLine]:
+    bubbles: list[JsonObject] = []
+    for header in as_list(composer.get("fullConversationHeadersOnly")):
+        bubble_id = as_text(as_object(header).get("bubbleId"))
+        key = f"bubbleId:{identifier}:{bubble_id}"
+        row = connection.execute("SELECT value FROM cursorDiskKV WHERE key = ?", (key,)).fetchone()
+        if row is None or row[0] is None:
+            skips.add("other")
+            continue
+        try:
+            bubble = as_object(_load(row[0]))
+        except (ValueError, RecursionError) as error:
+            yield BadLine(str(path), 0, f"{key}: {error}")
+            continue
+        bubbles.append({"bubbleId": bubble_id, "type": as_object(header).get("type"), **bubble})
+    for entry in as_list(composer.get("conversation")):  # before mid-2025: bubbles inside the composer
+        bubbles.append(as_object(entry))
+    parent = first_text(
+        composer.get("parentComposerId"), as_object(composer.get("subagentInfo")).get("parentComposerId")
+    )
+    yield from _chat(identifier, composer, bubbles, project, path, skips, parent)
+
+
+def _chat(
+    identifier: str,
+    chat: JsonObject,
+    bubbles: list[JsonObject],
+    project: str | None,
+    path: Path,
+    skips: Skips,
+    parent: str | None = None,
+) -> Iterator[EventIn | BadLine]:
+    session = Session(identifier, AGENT, parent=parent, project=project, is_delegated=parent is not None)
+    session.occurred_at = utc_iso(chat.get("createdAt")) or modified_at(path)
+    title = first_text(chat.get("name"), chat.get("chatTitle"))
+    # While an answer is generated its bubbles still change: they are read once it is complete.
+    n_settled = len(bubbles)
+    if as_text(chat.get("status")) == "generating":
+        while n_settled and _role(bubbles[n_settled - 1]) != "user":
+            n_settled -= 1
+    is_started = False
+    for bubble in bubbles[:n_settled]:
+        for event in _bubble_events(bubble, session, skips):
+            if not is_started:
+                is_started = True
+                yield session.start()
+                if title:
+                    yield session.start(title=title)
+            yield event
+
+
+def _role(bubble: JsonObject) -> str:
+    kind = bubble.get("type")
+    return "user" if kind in (1, "user") else "assistant" if kind in (2, "ai", "assistant") else ""
+
+
+def _bubble_events(bubble: JsonObject, session: Session, skips: Skips) -> Iterator[EventIn]:
+    timing = as_object(bubble.get("timingInfo"))
+    times = (bubble.get("createdAt"), timing.get("clientRpcSendTime"), timing.get("clientStartTime"))
+    session.occurred_at = next(filter(None, map(utc_iso, times)), session.occurred_at)
+    role = _role(bubble)
+    text = first_text(bubble.get("text"), bubble.get("rawText")) or ""
+    if as_text(as_object(bubble.get("thinking")).get("text")):
+        skips.add("thinking")
+    if role == "user":
+        yield from present(session.user(typed_text(text)))
+    elif role == "assistant":
+        yield from present(session.assistant(text))
+        tool = as_object(bubble.get("toolFormerData"))
+        name = as_text(tool.get("name"))
+        if name:
+            call_id = name_or_none(tool.get("toolCallId")) or name_or_none(bubble.get("bubbleId"))
+            yield session.call(
+                name, first_text(tool.get("params"), tool.get("rawArgs")) or tool.get("params"), call_id
+            )
+            status = as_text(tool.get("status"))
+            if tool.get("result") is not None or status in ("completed", "error", "cancelled"):
+                yield session.result(
+                    _tool_output(tool.get("result")), name, call_id, is_error=status == "error"
+                )
+    else:
+        skips.add("other")
+
+
+def _tool_output(result: JsonValue) -> str:
+    """A tool's output; Cursor writes it as JSON text, of which the readable part counts."""
+    if isinstance(result, str) and result.startswith("{"):
+        try:
+            value: JsonValue = json.loads(result)
+        except (ValueError, RecursionError):
+            return result
+        return result_text(value)
+    return result_text(result)
+
+
+def _old_units(key: str, value: object, path: Path, skips: Skips) -> Iterator[Unit | BadLine]:
+    try:
+        data = as_object(_load(value))
+    except (ValueError, RecursionError) as error:
+        yield BadLine(str(path), 0, f"{key}: {error}")
+        return
+    project = workspace_folder(path.parent)
+    for entry in [*as_list(data.get("allComposers")), *as_list(data.get("tabs"))]:
+        chat = as_object(entry)
+        identifier = name_or_none(first_text(chat.get("composerId"), chat.get("tabId")))
+        bubbles = [
+            as_object(bubble) for bubble in as_list(chat.get("conversation")) or as_list(chat.get("bubbles"))
+        ]
+        if identifier and bubbles:
+            signature = signature_of(len(bubbles), chat.get("lastUpdatedAt"), len(json.dumps(bubbles[-1])))
+            yield Unit(identifier, signature, partial(_chat, identifier, chat, bubbles, project, path, skips))
+
+
+def _projects_by_composer(path: Path) -> dict[str, str]:
+    """Which project each chat belongs to: the workspaces beside the global store list their chats."""
+    projects: dict[str, str] = {}
+    if path.parent.name != "globalStorage":
+        return projects
+    for store in sorted((path.parent.parent / "workspaceStorage").glob("*/state.vscdb")):
+        project = workspace_folder(store.parent)
+        if project is None:
+            continue
+        try:
+            with open_read_only(store) as connection:
+                row = connection.execute(
+                    "SELECT value FROM ItemTable WHERE key = ?", (_OLD_KEYS[0],)
+                ).fetchone()
+                listed = as_list(as_object(_load(row[0])).get("allComposers")) if row is not None else []
+        except (sqlite.Error, OSError, ValueError, RecursionError):
+            continue
+        for entry in listed:
+            projects[as_text(as_object(entry).get("composerId"))] = project
+    return projects
