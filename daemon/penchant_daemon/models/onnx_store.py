@@ -112,7 +112,7 @@ def _read(folder: Path, source_sha256: str) -> Export | None:
 
 
 def _run_export(name: str, source: Path, target: Path) -> None:
-    command = [sys.executable, "-m", "penchant_daemon.models.export", str(source), str(target)]
+    command = [sys.executable, "-P", "-m", "penchant_daemon.models.export", str(source), str(target)]
     packages = str(Path(__file__).parents[2])
     path = os.pathsep.join(part for part in (packages, os.environ.get("PYTHONPATH", "")) if part)
     try:
