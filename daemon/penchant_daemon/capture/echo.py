@@ -1,8 +1,8 @@
 """Keeps what Penchant said from coming back as something new.
 
-Text that Penchant injects or returns stands between marks; captured text loses what stands between them. Where
-an assistant repeats memories in its own message there is no mark, so what was returned lately is remembered
-as hashes of whole texts and of runs of five words, and a captured text made of those is a reference.
+Text that Penchant injects or returns stands between marks; captured text loses what stands between them.
+Where an assistant repeats memories in its own message there is no mark, so what was returned lately is
+remembered as hashes of whole texts and of runs of five words; a captured text made of those is a reference.
 
 A text that was written before the memory was first returned cannot echo it: an old session that is imported
 today keeps its messages.
@@ -50,15 +50,16 @@ _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff
 _IMPRESSION = re.compile(r"impression(?:_id)?\W{1,12}([0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{26})(?![0-9A-Za-z])")
 
 # Words that stand around a quotation without saying anything of their own.
-_FILLER = frozenset(
-    """a about above according after again all also am an and any are as asked at be because been before below
+_FILLER_WORDS = """
+    a about above according after again all also am an and any are as asked at be because been before below
     but by can could date day days did do does earlier following for found from get given got had has have he
     her here his how i if in into is it its just know last let like made me memories memory mentioned might my
     no not note noted notes now of ok on one or our out over penchant per please previous previously quote
     quoted recall recalled recalls remember remembered result results said saw say says see seen session
     sessions she should showed shows so some stated still sure that the their them then there these they this
-    those to told up us was we were what when where which who will with would yes yet you your""".split()
-)
+    those to told up us was we were what when where which who will with would yes yet you your
+"""
+_FILLER = frozenset(_FILLER_WORDS.split())
 
 
 class ReturnedLog(Protocol):
@@ -163,16 +164,18 @@ class EchoGuard:
                     self._impressions.popitem(last=False)
 
     def memories_of(self, impressions: Iterable[str]) -> tuple[str, ...]:
-        """Ids of the memories that these impressions showed; an impression that is not known stands for itself."""
+        """Ids of the memories that these impressions showed; an unknown impression stands for itself."""
         with self._lock:
             named = [self._impressions.get(impression, (impression,)) for impression in impressions]
         return tuple(dict.fromkeys(memory_id for ids in named for memory_id in ids))
 
-    def repeated_message(self, text: str, occurred_at: float | None, *, is_typed: bool, is_user: bool) -> tuple[str, ...]:
+    def repeated_message(
+        self, text: str, occurred_at: float | None, *, is_typed: bool, is_user: bool
+    ) -> tuple[str, ...]:
         """Ids of the memories that a captured message only repeats; empty when it says something of its own.
 
         :param occurred_at: Unix seconds, None for now.
-        :param is_typed: the person typed it: people may quote, so only a long text that is equal as a whole counts.
+        :param is_typed: the person typed it: people may quote, so only a long text, equal as a whole, counts.
         :param is_user: it is logged as the person's by a program: then not one new word may be lost.
         """
         if is_typed:
@@ -199,7 +202,7 @@ class EchoGuard:
         return self._returned_earlier(text, occurred_at)
 
     def _returned_earlier(self, text: str, occurred_at: float | None) -> tuple[str, ...]:
-        """Whether an earlier run of the daemon returned this text; then only its digest is known, not its id."""
+        """The digest in place of an id when an earlier run of the daemon returned this text."""
         if self._log is None or not _is_after(occurred_at, self._started_at - 3_600):
             return ()
         if self._earlier is None:

@@ -21,7 +21,7 @@ import penchant_ranker as ranker
 from penchant_daemon.capture.echo import MARK_NAME, EchoGuard, wrap
 from penchant_daemon.capture.secrets import SecretMasker
 from penchant_daemon.errors import RequestError
-from penchant_daemon.wire import ContextOut, ContextRequest, RecallRequest, RecallResponse
+from penchant_daemon.wire import ContextOut, ContextRequest, RecallRequest, RecallResponse, RecallResult
 from penchant_store import ImpressionItem, MemoryRecord, NewImpression, ProjectRecord, SessionRecord, Store
 
 N_RECALLED = 8
@@ -34,7 +34,7 @@ MIN_ENTRY_CHARS = 60  # less of a text than this says nothing
 MAX_PROMPT_CHARS = 4_000
 MAX_SESSIONS = 1_024
 
-# Until the threshold is calibrated on outcomes: two shared content words that carry three tenths of what the
+# Where no vector says how near a memory is: two shared content words that carry three tenths of what the
 # prompt asks, by inverse document frequency.
 MIN_SHARED_STEMS = 2
 MIN_SHARE = 0.3
@@ -44,7 +44,9 @@ _PREFACE = (
     "use what helps, and prefer what the person says now."
 )
 _KIND_ORDER = {"decision": 0, "procedure": 1, "fact": 2, "note": 3}
-_NEW_CONTEXT = frozenset(("compact", "clear"))  # reasons of a session's start after which earlier context is gone
+_NEW_CONTEXT = frozenset(
+    ("compact", "clear")
+)  # reasons of a session's start after which earlier context is gone
 _BLANKS = re.compile(r"\s+")
 
 
@@ -89,11 +91,15 @@ class ContextBuilder:
         self._lock = threading.Lock()
         self._shown: OrderedDict[str, set[str]] = OrderedDict()
 
-    def context(self, request: ContextRequest, agent: str, max_chars: int | None = None) -> ContextOut:
+    def context(
+        self, request: ContextRequest, agent: str, max_chars: int | None = None, min_cosine: float = 0.35
+    ) -> ContextOut:
         """Text to add, between marks; empty when nothing is worth it.
 
         :param request: at a session's start `prompt` is the host's reason (startup, resume, compact, clear).
         :param max_chars: room for the whole text, marks included; None takes the request's.
+        :param min_cosine: memories less like the prompt are left out, unless they hold one of its identifiers
+            or quotations to the letter; larger injects less.
         """
         room = request.max_chars if max_chars is None else min(max_chars, request.max_chars)
         project = self._store.project_named(request.project) if request.project else None
@@ -102,10 +108,10 @@ class ContextBuilder:
                 with self._lock:
                     self._shown.pop(request.session, None)
             return self._at_start(request, agent, project, room)
-        return self._for_prompt(request, agent, project, room)
+        return self._for_prompt(request, agent, project, room, min_cosine)
 
     def _for_prompt(
-        self, request: ContextRequest, agent: str, project: ProjectRecord | None, room: int
+        self, request: ContextRequest, agent: str, project: ProjectRecord | None, room: int, min_cosine: float
     ) -> ContextOut:
         prompt = self._secrets.mask(request.prompt[:MAX_PROMPT_CHARS]).text
         asked = list(dict.fromkeys(ranker.stems(prompt)))
@@ -119,6 +125,7 @@ class ContextBuilder:
             limit=N_RECALLED,
             project=project.id if project else None,
             session=request.session,
+            explain=True,
         )
         try:
             answer = self._recall.recall(asking, agent)
@@ -137,7 +144,7 @@ class ContextBuilder:
             if result.id not in known
             and (result.session is None or result.session != request.session)
             and _flat(result.content).casefold() != _flat(prompt).casefold()
-            and _is_relevant(weights, result.content)
+            and _is_relevant(weights, result, min_cosine)
         ]
         return self._written(entries[:N_SHOWN], [], answer.impression_id, request.session, room)
 
@@ -155,7 +162,9 @@ class ContextBuilder:
             and record.id not in known
             and (record.scope != "private" or record.agent == agent)
         ]
-        kept.sort(key=lambda record: _KIND_ORDER.get(record.kind, 9))  # stable: the latest first within a kind
+        kept.sort(
+            key=lambda record: _KIND_ORDER.get(record.kind, 9)
+        )  # stable: the latest first within a kind
         sessions = [
             session
             for session in self._store.sessions(N_SESSIONS + 5, project.id)
@@ -196,7 +205,7 @@ class ContextBuilder:
         hashes = np.array([ranker.stem_hash(stem) for stem in stems], dtype=np.uint32)
         frequency = snapshot.document_frequency(hashes)
         n = max(int(snapshot.n_stemmed), 1)
-        # An item that the indexer has not reached counts nowhere, so an unknown stem may still be known to recall.
+        # What the indexer has not reached counts nowhere: recall may know a stem that counts 0 here.
         return {
             stem: float(np.log1p((n - df + 0.5) / (df + 0.5)) if df < n else 0.1)
             for stem, df in zip(stems, frequency.tolist(), strict=True)
@@ -209,7 +218,12 @@ class ContextBuilder:
             return frozenset(self._shown.get(session, ()))
 
     def _written(
-        self, entries: Sequence[_Entry], lines: Sequence[str], impression_id: str, session: str | None, room: int
+        self,
+        entries: Sequence[_Entry],
+        lines: Sequence[str],
+        impression_id: str,
+        session: str | None,
+        room: int,
     ) -> ContextOut:
         left = room - len(wrap(_PREFACE, impression_id)) - 1
         written: list[str] = []
@@ -238,14 +252,22 @@ class ContextBuilder:
                 while len(self._shown) > MAX_SESSIONS:
                     self._shown.popitem(last=False)
         self._echo.returned(impression_id, [(entry.id, entry.text) for entry in shown])
-        return ContextOut(text=wrap("\n".join((_PREFACE, *written)), impression_id), impression_id=impression_id)
+        return ContextOut(
+            text=wrap("\n".join((_PREFACE, *written)), impression_id), impression_id=impression_id
+        )
 
 
 _NOTHING = ContextOut(text="", impression_id=None)
 
 
-def _is_relevant(weights: dict[str, float], content: str) -> bool:
-    shared = weights.keys() & set(ranker.stems(content))
+def _is_relevant(weights: dict[str, float], result: RecallResult, min_cosine: float) -> bool:
+    """Whether a result is about the prompt: a score says which is best, not whether it is good."""
+    values = {reason.feature: reason.value for reason in result.reasons or ()}
+    if values.get("exact", 0.0) > 0.0:
+        return True
+    shared = weights.keys() & set(ranker.stems(result.content))
+    if "meaning" in values:
+        return bool(shared) and values["meaning"] >= min_cosine
     if len(shared) < MIN_SHARED_STEMS:
         return False
     return sum(weights[stem] for stem in shared) >= MIN_SHARE * sum(weights.values())

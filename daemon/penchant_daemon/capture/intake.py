@@ -110,7 +110,8 @@ class Intake:
         """Log events and answer when they are on disk, in their order.
 
         :param agent: the calling program, for events that do not name one.
-        :param channel: how they came, for events that do not say it; None: `cli` for the command line, else `api`.
+        :param channel: how they came, for events that do not say it; None: `cli` for the command line, else
+            `api`.
         :param source: how far the transcript that they are from has been read; kept with them or not at all.
         :raises InvalidField: one of them cannot be logged; none of them is.
         """
@@ -118,10 +119,13 @@ class Intake:
         channel = channel or _channel_of(agent)
         places = _places(len(events))
         prepared = [
-            self._prepared(event, where, agent, channel, now) for event, where in zip(events, places, strict=True)
+            self._prepared(event, where, agent, channel, now)
+            for event, where in zip(events, places, strict=True)
         ]
         new = [one.event for one in prepared if one.same_as is None]
-        stored = self._store.add_events(new, source=_cursor(source)).result() if new or source is not None else []
+        stored = (
+            self._store.add_events(new, source=_cursor(source)).result() if new or source is not None else []
+        )
         receipts = iter(stored)
         results: list[EventOut] = []
         for one in prepared:
@@ -142,8 +146,8 @@ class Intake:
     ) -> list[MemoryReceiptOut]:
         """Keep statements and answer when they are on disk, in their order.
 
-        A statement that only repeats what was recalled is not stored: its receipt is a `reference` with the id of
-        the memory that it repeats. One that says what it replaces (`supersedes`) is always stored.
+        A statement that only repeats what was recalled is not stored: its receipt is a `reference` with the
+        id of the memory that it repeats. One that says what it replaces (`supersedes`) is always stored.
 
         :raises InvalidField: one of them cannot be kept; none of them is.
         """
@@ -176,7 +180,9 @@ class Intake:
             results.append(receipt)
         ids = [result.id for result in results if result.status == "stored"]
         if ids:
-            self._bus.publish("remembered", ids=ids, agent=agent, project=new[0].project, session=new[0].session)
+            self._bus.publish(
+                "remembered", ids=ids, agent=agent, project=new[0].project, session=new[0].session
+            )
         return results
 
     def returned(self, impression_id: str | None, memories: Iterable[tuple[str, str]]) -> None:
@@ -193,7 +199,9 @@ class Intake:
         if status.problem is None:
             return []
         fix = "pip install --force-reinstall kingfisher-secret-scanner, then penchant restart"
-        return [Problem(part="secrets", message=f"only our own rules look for secrets: {status.problem}", fix=fix)]
+        return [
+            Problem(part="secrets", message=f"only our own rules look for secrets: {status.problem}", fix=fix)
+        ]
 
     def masked(self) -> Mapping[str, int]:
         """Secrets masked since the start, by kind."""
@@ -202,8 +210,8 @@ class Intake:
     def drain_spool(self, home: Path) -> int:
         """Log what hooks left in the spool while no daemon ran, oldest first; returns the number of events.
 
-        Each file goes when its events are on disk. A crash in between delivers it again, and the events' own keys
-        make the second delivery a duplicate. A file that cannot be read is set aside as `.bad`.
+        Each file goes when its events are on disk. A crash in between delivers it again, and the events' own
+        keys make the second delivery a duplicate. A file that cannot be read is set aside as `.bad`.
         """
         n_logged = 0
         with self._spool_lock:
@@ -213,7 +221,9 @@ class Intake:
                     self.log(spooled.events, spooled.agent, SPOOL_CHANNEL)
                 except (ValidationError, InvalidField) as error:
                     n_errors = error.error_count() if isinstance(error, ValidationError) else 1
-                    _log.warning("spooled events in %s cannot be read (%d errors): set aside", path.name, n_errors)
+                    _log.warning(
+                        "spooled events in %s cannot be read (%d errors): set aside", path.name, n_errors
+                    )
                     path.replace(path.with_suffix(".bad"))
                     continue
                 except FileNotFoundError:
@@ -228,7 +238,9 @@ class Intake:
         occurred_at = _checked_time(event.occurred_at, f"{where}.occurred_at", now)
         kinds: Counter[str] = Counter()
         kind = event.kind
-        is_own_tool = kind == "tool_result" and event.tool_name is not None and bool(_OWN_TOOL.search(event.tool_name))
+        is_own_tool = (
+            kind == "tool_result" and event.tool_name is not None and bool(_OWN_TOOL.search(event.tool_name))
+        )
         stripped = strip_marks(cleaned(event.content))
         refers_to: tuple[str, ...] = ()
         content = stripped.text
@@ -244,7 +256,12 @@ class Intake:
             masked = self._secrets.mask(content)
             content = masked.text
             kinds.update(masked.kinds)
-        if kind == "tool_call" and own_channel == "hook" and event.tool_name and is_edit(event.tool_name, content):
+        if (
+            kind == "tool_call"
+            and own_channel == "hook"
+            and event.tool_name
+            and is_edit(event.tool_name, content)
+        ):
             kind = "edit"
         if kind == "message" and event.role in ("user", "assistant", "system") and content.strip():
             repeated = self._echo.repeated_message(
@@ -285,10 +302,14 @@ class Intake:
         valid_from = _checked_time(item.valid_from, f"{where}.valid_from", None)
         valid_to = _checked_time(item.valid_to, f"{where}.valid_to", None)
         if valid_from is not None and valid_to is not None and valid_to < valid_from:
-            raise InvalidField(f"valid_to {valid_to} is before valid_from {valid_from}", field=f"{where}.valid_to")
+            raise InvalidField(
+                f"valid_to {valid_to} is before valid_from {valid_from}", field=f"{where}.valid_to"
+            )
         content = strip_marks(cleaned(item.content)).text.strip()
         if not content and not item.content.strip().strip("\0"):
-            raise InvalidField("content is blank", field=f"{where}.content", hint="say what is to be remembered")
+            raise InvalidField(
+                "content is blank", field=f"{where}.content", hint="say what is to be remembered"
+            )
         masked = self._secrets.mask(content)
         kinds = Counter(masked.kinds)
         project = _project(item.project, channel)
@@ -353,25 +374,27 @@ class Intake:
 class _RecentTurns:
     """Recognises one turn that comes twice: through two hosts, or through two settings files of one host.
 
-    A hook's key either is the host's own id of the turn, or stands for the text alone (`text:…`). A text key
-    holds within five seconds; two different ids are two turns, however equal their texts.
+    A hook's key is the host's own id of the turn, or stands for the text alone (`text:…`). A text key holds
+    within five seconds; two different ids are two turns, however equal their texts.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._by_session: OrderedDict[tuple[str | None, bytes], tuple[float, str | None]] = OrderedDict()
-        self._by_project: OrderedDict[tuple[str | None, bytes], tuple[float, str, str | None, str | None]] = OrderedDict()
+        self._by_project: OrderedDict[tuple[str | None, bytes], tuple[float, str, str | None, str | None]] = (
+            OrderedDict()
+        )
 
     def settled(self, event: NewEvent, now: float) -> tuple[NewEvent, str | None]:
-        """The event with the key under which the store knows its turn, and the id of it where another host logged it."""
+        """The event with the key of its turn, and the id of the turn where another host logged it."""
         at = _seconds(event.occurred_at) or now
         text = _turn_digest(event)
-        is_text_key = event.source_key is None or event.source_key.startswith("text:")
+        is_text_key = _is_text_key(event.source_key)
         with self._lock:
             known = self._by_session.get((event.session, text))
-            if known is not None and abs(at - known[0]) < TWICE_WINDOW_S:
-                if is_text_key or (known[1] is not None and known[1].startswith("text:")):
-                    return _with_key(event, known[1]), None
+            is_close = known is not None and abs(at - known[0]) < TWICE_WINDOW_S
+            if known is not None and is_close and (is_text_key or _is_text_key(known[1])):
+                return _with_key(event, known[1]), None
             other = self._by_project.get((event.project, text)) if event.kind == "message" else None
             if other is not None and abs(at - other[0]) < TWICE_WINDOW_S:
                 _, other_agent, other_session, other_id = other
@@ -396,8 +419,15 @@ class _RecentTurns:
 
 
 def _turn_digest(event: NewEvent) -> bytes:
-    parts = "\0".join((event.kind, event.role, event.tool_name or "", event.tool_call_id or "", event.content.strip()))
+    parts = "\0".join(
+        (event.kind, event.role, event.tool_name or "", event.tool_call_id or "", event.content.strip())
+    )
     return hashlib.blake2b(parts.encode("utf-8", "replace"), digest_size=12).digest()
+
+
+def _is_text_key(key: str | None) -> bool:
+    """Whether a hook's key stands for the text alone, because the host gave no id of the turn."""
+    return key is None or key.startswith("text:")
 
 
 def _with_key(event: NewEvent, key: str | None) -> NewEvent:
@@ -447,7 +477,7 @@ def _checked_time(text: str | None, field: str, now: float | None) -> str | None
         ) from None
     if now is not None and moment.timestamp() > now + MAX_FUTURE_S:
         raise InvalidField(
-            f"{written} is more than a day in the future (it is {utc_text(datetime.fromtimestamp(now, UTC))})",
+            f"{written} is more than a day in the future, it is {utc_text(datetime.fromtimestamp(now, UTC))}",
             field=field,
             hint="leave it out for now, or give the time at which it happened",
         )
@@ -459,14 +489,14 @@ def _seconds(iso: str | None) -> float | None:
 
 
 def _project(given: str | None, channel: str) -> str | None:
-    """A project's name as given, a path in its normal form; a host's working directory as its git checkout's root."""
+    """A name as given, a path in its normal form; a host's working directory as its git checkout's root."""
     if given is None or not given.strip():
         return None
     given = cleaned(given).strip()
     if _WINDOWS_PATH.match(given):
         return str(PureWindowsPath(given))
     if given.startswith("~"):
-        given = os.path.expanduser(given)
+        given = str(Path(given).expanduser())
     if not given.startswith("/"):
         return given
     path = os.path.normpath(given)
