@@ -73,7 +73,7 @@ class Gate:
             return self._admitted_over_tcp(scope, headers)
         if peer.uid != self._uid:
             raise Forbidden(f"this daemon serves user {self._uid}, the caller is user {peer.uid}")
-        return agent_named(headers) or ("cli" if peer.process_name() == "penchant" else "local")
+        return agent_named(headers) or ("cli" if peer.process_name == "penchant" else "local")
 
     def _admitted_over_tcp(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
         host = headers.get(b"host", b"").decode("latin-1")

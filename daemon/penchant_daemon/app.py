@@ -19,6 +19,7 @@ from penchant_daemon import __version__, config, lifecycle, logs
 from penchant_daemon.access import Gate
 from penchant_daemon.bus import Bus
 from penchant_daemon.capture.echo import EchoGuard
+from penchant_daemon.capture.inject import ContextBuilder
 from penchant_daemon.capture.intake import Intake
 from penchant_daemon.capture.secrets import SecretMasker
 from penchant_daemon.errors import HomeError, PenchantError
@@ -73,6 +74,7 @@ class Daemon:
             store=self.store,
             intake=self.intake,
             recall=self.recall,
+            context=ContextBuilder(self.store, self.recall, self.echo, self.secrets),
             limits=self.limits,
             bus=self.bus,
             echo=self.echo,

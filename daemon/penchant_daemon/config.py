@@ -98,7 +98,7 @@ class Recall(Section):
         default=4_000, description="Most characters that one hook adds (hosts cut at 10,000)."
     )
     inject_min_cosine: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        default=0.45,
+        default=0.35,
         description="Likeness to the prompt under which a memory is not added to it, unless it quotes it.",
     )
 

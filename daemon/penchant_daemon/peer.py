@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ _MACOS_LOCAL_PEERCRED = 1
 _MACOS_LOCAL_PEERPID = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Peer:
     """The process that connected: over the Unix socket with its pid and uid, over TCP unknown (None)."""
 
@@ -33,6 +34,7 @@ class Peer:
     uid: int | None
     is_tcp: bool
 
+    @cached_property
     def process_name(self) -> str | None:
         """The name of the peer's program, where the system tells it."""
         if self.pid is None:

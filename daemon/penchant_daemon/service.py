@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penchant_daemon import __version__, inject
+from penchant_daemon import __version__
 from penchant_daemon import config as settings
 from penchant_daemon.bus import Bus
 from penchant_daemon.errors import (
@@ -85,6 +85,7 @@ from penchant_store import (
 
 if TYPE_CHECKING:
     from penchant_daemon.capture.echo import EchoGuard
+    from penchant_daemon.capture.inject import ContextBuilder
     from penchant_daemon.capture.intake import Intake
     from penchant_daemon.capture.watch import Watcher
     from penchant_daemon.indexer import Indexer
@@ -101,6 +102,7 @@ class Parts:
     store: Store
     intake: Intake
     recall: Recall
+    context: ContextBuilder
     limits: Limits
     bus: Bus
     echo: EchoGuard
@@ -218,19 +220,13 @@ class Service:
         recall_settings = self.config.recall
         if not recall_settings.inject:
             return ContextOut(text="", impression_id=None)
-        max_chars = min(request.max_chars, recall_settings.inject_max_chars)
-        agent = request.agent or agent
-        shown: Sequence[MemoryRecord | RecallResult]
-        with _store_errors():
-            if request.event == "SessionStart":
-                answer, shown = inject.at_start(self._store, request, agent, max_chars)
-            else:
-                with self._parts.indexer.gate:
-                    answer, shown = inject.before_prompt(
-                        self._parts.recall, request, agent, max_chars, recall_settings.inject_min_cosine
-                    )
-        self._returned(answer.impression_id, shown)
-        return answer
+        with _store_errors(), self._parts.indexer.gate:
+            return self._parts.context.context(
+                request,
+                request.agent or agent,
+                max_chars=recall_settings.inject_max_chars,
+                min_cosine=recall_settings.inject_min_cosine,
+            )
 
     def get_memory(self, memory_id: str) -> MemoryOut:
         """One memory or episode, whole.
@@ -350,9 +346,10 @@ class Service:
         """Make the vectors anew in the background; recall goes on with the old ones until that is done."""
         try:
             with _store_errors():
-                return self._parts.indexer.reindex(request.model)
+                model, n_items = self._parts.indexer.reindex(request.model)
         except ModelMissing as error:
             raise NotFound(error.message, field="body.model", hint=error.hint) from error
+        return ReindexOut(model=model, n_items=n_items)
 
     def verify(self, request: VerifyRequest) -> VerifyOut:
         """Prove that what is stored is whole and can be found; with `fix`, rebuild what is derived."""
@@ -378,7 +375,7 @@ class Service:
             socket=str(socket_path(parts.home)),
             tcp_port=parts.tcp_port,
             counts=counts,
-            index=parts.indexer.status(),
+            index=parts.indexer.progress(),
             models=parts.models(),
             jobs=jobs,
             watch=self.watching(),

@@ -1,9 +1,131 @@
-"""For the daemon's tests: the exported embedder is made once for all of them, not once per test's own HOME."""
+"""A real daemon process for the daemon's tests: one per module, on a home of its own."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-# Read before any test changes HOME. The cache holds derived model files only, checked by hash at each use.
+import pytest
+
+from penchant_daemon import lifecycle
+from penchant_daemon.client import Client
+from penchant_daemon.home import socket_path
+
+# The exported embedder is made once for all tests, not once per test's own HOME. Read before any test changes
+# HOME; the cache holds derived model files only, checked by hash at each use.
 os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A running daemon: its data directory, its socket, a client of it, and the environment that it runs in."""
+
+    home: Path
+    socket: Path
+    client: Client
+    env: dict[str, str]
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        owner = lifecycle.owner(self.home)
+        assert owner is not None, "the daemon is not running"
+        return owner.pid
+
+    def raw(self, sent: bytes, *, timeout_s: float = 10.0) -> bytes:
+        """Send bytes on a connection of our own and return all that comes until the daemon closes it."""
+        connection = self.connect(timeout_s)
+        with connection:
+            connection.sendall(sent)
+            return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    def connect(self, timeout_s: float = 10.0) -> socket.socket:
+        """A connection to it."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(timeout_s)
+        connection.connect(str(self.socket))
+        return connection
+
+    def penchant(self, *arguments: str, stdin: str | None = None, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Run one command of the command line against this daemon's data directory."""
+        return run_penchant(self.env, *arguments, stdin=stdin, timeout_s=timeout_s)
+
+
+def run_penchant(
+    env: dict[str, str], *arguments: str, stdin: str | None = None, timeout_s: float = 60.0
+) -> subprocess.CompletedProcess[str]:
+    """Run `penchant ARGUMENTS` in its own process."""
+    return subprocess.run(
+        [sys.executable, "-m", "penchant_daemon.entry", *arguments],
+        env=env,
+        input=stdin,
+        stdin=None if stdin is not None else subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What a daemon of a test runs in: a home folder and a data directory of its own below `folder`."""
+    (folder / "home").mkdir(exist_ok=True)
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PENCHANT_", "XDG_DATA"))}
+    return {**env, "HOME": str(folder / "home"), "PENCHANT_HOME": str(folder / "data")}
+
+
+@contextmanager
+def running_daemon(config: str = "", tcp_port: int | None = None) -> Iterator[Daemon]:
+    """Start a daemon on a fresh home with this `config.toml`, and stop it at the end."""
+    # Short, because the path of a Unix socket ends at 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="pd-", dir="/tmp"))
+    env = environment(folder)
+    home = folder / "data"
+    home.mkdir(mode=0o700)
+    (home / "config.toml").write_text(config)
+    try:
+        assert lifecycle.start(home, env=env, timeout_s=30.0, tcp_port=tcp_port)
+        with Client(home, agent="test", autostart=False) as client:
+            yield Daemon(home=home, socket=socket_path(home), client=client, env=env)
+    finally:
+        lifecycle.stop(home)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Daemon]:
+    """One running daemon for all tests of a module."""
+    with running_daemon() as running:
+        yield running
+
+
+@pytest.fixture
+def start_daemon() -> Callable[..., AbstractContextManager[Daemon]]:
+    """For tests that need a daemon of their own: `with start_daemon(config="...") as daemon:`."""
+    return running_daemon
+
+
+@pytest.fixture
+def free_env() -> Iterator[dict[str, str]]:
+    """An environment in which no daemon runs yet; one that a test started is stopped at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="pd-", dir="/tmp"))
+    env = environment(folder)
+    yield env
+    home = Path(env["PENCHANT_HOME"])
+    if home.is_dir():
+        lifecycle.stop(home)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def penchant() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command line: `penchant(env, "status", "--json")`."""
+    return run_penchant
