@@ -36,7 +36,12 @@ def new_token() -> str:
 
 def keep_token(connection: Connection, agent: int, token: str) -> None:
     """Makes this the agent's token; an earlier one is void from then on."""
-    connection.execute("UPDATE agents SET token_digest = ? WHERE agent = ?", (token_digest(token), agent))
+    keep_digest(connection, agent, token_digest(token))
+
+
+def keep_digest(connection: Connection, agent: int, digest: bytes) -> None:
+    """Let an agent in by the digest of its token, and no longer by an earlier one."""
+    connection.execute("UPDATE agents SET token_digest = ? WHERE agent = ?", (digest, agent))
 
 
 def token_digest(token: str) -> bytes:

@@ -338,6 +338,17 @@ class Store:
 
         return self._writer.submit(work, after=lambda _: self.index.apply(changes))
 
+    def set_token_digest(self, agent: str, digest: str) -> Future[None]:
+        """Lets an agent in by a token that somebody else made: SHA-256 of the token, in hex."""
+        name = fields.name(agent, "name")
+        changes = items.Changes()
+
+        def work(connection: Connection) -> None:
+            key = self._names.agent(connection, name, self._now(), changes)
+            agents.keep_digest(connection, key, bytes.fromhex(digest))
+
+        return self._writer.submit(work, after=lambda _: self.index.apply(changes))
+
     def source_cursor(self, path: str) -> SourceCursor | None:
         """How far a transcript file was read."""
         return sources.source_cursor(self._readers, self._asked(path))
