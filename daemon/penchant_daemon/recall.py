@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 import penchant_ranker as ranker
 from penchant_daemon import wire
 from penchant_daemon.errors import InvalidField, NotFound
-from penchant_daemon.models import Embedder
+from penchant_daemon.models import Embedder, ModelError
 from penchant_store import (
     ImpressionItem,
     IndexSnapshot,
@@ -32,6 +32,7 @@ from penchant_store import (
     MemoryRecord,
     NewImpression,
     Store,
+    StoreError,
 )
 
 __all__ = ["Recall"]
@@ -48,9 +49,6 @@ Bools = NDArray[np.bool_]
 #: 0.799).
 N_SEEDS = 60
 N_CANDIDATES = 300
-#: A word that this many texts hold is left out of the full-text search beside rarer ones: each match costs
-#: time.
-MAX_MATCHES = 20_000
 #: Fewer matches by words than this, and parts of words are searched too (compounds, typing errors).
 FEW_MATCHES = 5
 
@@ -183,7 +181,7 @@ class Recall:
     def _by_words(self, asked: _Question, snapshot: IndexSnapshot) -> _Found:
         """Candidates by full text, by fragments and by character pairs; runs beside the embedding."""
         query, store, n = asked.query, self._store, asked.n_seeds
-        words = _searched_words(query, snapshot)
+        words = query.words
         found = [store.candidates_by_words(words, n, asked.where).items] if words else []
         if query.name_words and query.words != query.name_words:
             # Turns say who speaks; a memory names the person in its text.
@@ -209,14 +207,17 @@ class Recall:
 
     def _cosine(self, snapshot: IndexSnapshot, query: ranker.Query, warnings: list[str]) -> Floats | None:
         """Cosine of every item to the query, (n + 1,); None without an embedder or vectors of its model."""
-        embedder = self.embedder
-        if embedder is None:
-            warnings.append("no embedding model is ready: ranked by words alone")
+        if self.embedder is None:
+            warnings.append("ranked by words alone: no embedding model is set up")
             return None
-        vector = embedder.encode_query(query.text)
-        cosine = snapshot.cosines(vector)
-        if len(cosine) != snapshot.n + 1:
-            warnings.append("no vectors are ready for this model: ranked by words alone")
+        try:
+            cosine = snapshot.cosines(self.embedder.encode_query(query.text))
+        except (ModelError, StoreError) as error:
+            # No model, or vectors of another one: words still find most of it, and the person is told.
+            warnings.append(f"ranked by words alone: {error}")
+            return None
+        if snapshot.n and not cosine.any():
+            warnings.append("ranked by words alone: no vectors yet, they follow in the background")
             return None
         return cosine
 
@@ -437,18 +438,6 @@ class _People:
         ]
         named = [t if known else "" for t, known in zip(("", *texts), is_person, strict=True)]
         return _People(texts, ranker.SpeakerNames(named), np.array(is_person, dtype=np.bool_))
-
-
-def _searched_words(query: ranker.Query, snapshot: IndexSnapshot) -> tuple[str, ...]:
-    """The words to look up: the rarest, until they match MAX_MATCHES texts; always the two rarest."""
-    if snapshot.n <= MAX_MATCHES or len(query.words) <= 2:
-        return query.words
-    hashes = np.array([ranker.stem_hash(ranker.stem(w)) for w in query.words], dtype=np.uint32)
-    frequency = snapshot.document_frequency(hashes)
-    order = np.argsort(frequency, kind="stable")
-    fits = np.cumsum(frequency[order]) <= MAX_MATCHES
-    fits[:2] = True
-    return tuple(query.words[i] for i in np.sort(order[fits]))
 
 
 def _by_stems(query: ranker.Query, snapshot: IndexSnapshot, limit: int) -> Ints:

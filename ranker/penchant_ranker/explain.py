@@ -67,7 +67,7 @@ def _in_words(name: str, value: float, query: Query, shown: Shown) -> str | None
         return _about_words(name, query, shown.content)
     match name:
         case "meaning":
-            return f"close in meaning (cosine {value:.2f})"
+            return f"close in meaning (cosine {value:.2f})" if value else None
         case "meaning_near":
             return f"close in meaning to what was said around it (cosine {value:.2f})"
         case "meaning_session":

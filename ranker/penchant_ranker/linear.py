@@ -83,5 +83,7 @@ def rank(query: Query, pool: Pool, model: HandSet | None = None) -> Ranking:
     values = features(query, pool)
     added = scaled(values, model.scaling) * _WEIGHTS.get(model.name, weights_of(model))
     scores = added.sum(axis=1, dtype=np.float32).round(5)
+    # What has no vector has no cosine to show, though it was ranked as if (see `features`).
+    values[np.isnan(pool.cosine[pool.candidates]), NAMES.index("meaning")] = 0.0
     order = np.lexsort((-pool.items[pool.candidates], -scores))
     return Ranking(pool.candidates[order], scores[order], values[order], added[order], model.name)
