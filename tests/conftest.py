@@ -17,6 +17,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
+# The export of the packaged embedder takes 10 s and is the same for all tests: made once, checked by hash.
+os.environ.setdefault("XDG_CACHE_HOME", str(ROOT / ".pytest_cache" / "models"))
+
 
 @pytest.fixture(autouse=True)
 def _own_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -28,8 +31,6 @@ def _own_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (folder / "home").mkdir()
     monkeypatch.setenv("HOME", str(folder / "home"))
     monkeypatch.setenv("PENCHANT_HOME", str(folder / "data"))
-    # The export of the packaged model takes 10 s and is the same for all tests.
-    monkeypatch.setenv("XDG_CACHE_HOME", str(ROOT / ".pytest_cache" / "models"))
     for name in (
         "XDG_CONFIG_HOME",
         "XDG_DATA_HOME",

@@ -200,6 +200,13 @@ def test_each_package_says_what_it_owns_in_fifteen_lines(package: str) -> None:
     assert "must not know" in text
 
 
+@pytest.mark.parametrize("package", SOURCES)
+def test_each_package_names_its_modules(package: str) -> None:
+    text = (SOURCES[package].parent / "README.md").read_text("utf-8")
+    modules = [path.stem for path in SOURCES[package].glob("*.py") if path.stem != "__init__"]
+    assert [name for name in modules if f"`{name}`" not in text] == []
+
+
 def test_the_wheel_holds_the_four_packages_and_nothing_else(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
     result = subprocess.run(build, capture_output=True, text=True, timeout=120)

@@ -6,17 +6,24 @@ command's own `--help`. Routes are looked up in the `/openapi.json` of a running
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import httpx2
 import pytest
+
+from penchant_daemon import lifecycle
+from penchant_daemon.config import reference
+from penchant_daemon.home import socket_path
 
 ROOT = Path(__file__).resolve().parent.parent
 PENCHANT = Path(sys.executable).parent / "penchant"
@@ -170,6 +177,12 @@ def test_every_verb_is_in_the_command_page() -> None:
     assert [verb for verb in verbs() if f"penchant {verb}" not in page] == []
 
 
+def test_every_setting_is_in_the_configuration_page_with_its_default() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    rows = [f"| `{table}.{name}` | `{default}` | {effect} |" for table, name, default, effect in reference()]
+    assert [row for row in rows if row not in page] == []
+
+
 def test_every_make_target_that_a_page_names_exists() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
@@ -198,10 +211,15 @@ def test_every_relative_link_leads_somewhere() -> None:
 @pytest.fixture(scope="module")
 def routes() -> set[tuple[str, str]]:
     """(method, path) of every route that the daemon describes."""
-    from tests.running import running_daemon
-
-    with running_daemon() as daemon:
-        described = json.loads(daemon.get("/openapi.json"))
+    folder = Path(tempfile.mkdtemp(prefix="pt-", dir="/tmp"))
+    home = folder / "data"
+    lifecycle.start(home, timeout_s=60.0, env={**os.environ, "HOME": str(folder)})
+    try:
+        with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(socket_path(home)))) as client:
+            described = client.get("http://localhost/openapi.json").json()
+    finally:
+        lifecycle.stop(home)
+        shutil.rmtree(folder, ignore_errors=True)
     return {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
 
 

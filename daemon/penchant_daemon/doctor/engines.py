@@ -32,8 +32,8 @@ def check_models(config: Config, home: Path) -> Iterator[Finding]:
     try:
         model = find_model(config.models.embedder, "embedder", home)
         verify_model(model, home)
-        embedder = open_embedder(config, home)
-        embedder.encode_query("which vectors does this give?")
+        if home.is_dir():  # before the first start nothing is made here, an export neither
+            open_embedder(config, home).encode_query("which vectors does this give?")
     except ModelError as error:
         yield _of(error, "embedder", "recall goes on by words alone and misses what is said in other words")
     if config.models.language_model:
