@@ -1,1 +1,5 @@
 """Penchant's MCP tools, resources and prompts."""
+
+from penchant_mcp_server.server import mount
+
+__all__ = ["mount"]
