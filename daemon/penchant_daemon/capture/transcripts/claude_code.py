@@ -59,7 +59,7 @@ _SHELL_OUTPUT = re.compile(
     re.DOTALL,
 )
 _OUTPUT_OPENINGS = ("<bash-std", "<local-command-std")
-_MAX_RECENT_UUIDS = 256
+_MAX_RECENT_UUIDS = 16
 
 
 def read(path: Path, cursor: SourceIn | None, context: ReadContext) -> Items:

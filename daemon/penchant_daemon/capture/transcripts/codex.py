@@ -147,7 +147,7 @@ class _Parser:
         return {
             "once": self._once.state(),
             "calls": self._calls.state(),
-            "results": [*list(self._results)[-256:]],
+            "results": [*list(self._results)[-64:]],
             "metas": list(self._metas),
             "owner": self._owner,
             "started": list(self._started),

@@ -29,7 +29,8 @@ _ITEM_COLUMNS = ("item_id", "item_type", "item_json", "created_at_ms", "rollout_
 def read(path: Path, cursor: SourceIn | None, context: ReadContext) -> Items:
     """The events of all threads of the store."""
     skips = Skips()
-    return read_store(path, AGENT, cursor, lambda connection: _units(connection, path, skips), skips)
+    now_s = context.clock()
+    return read_store(path, AGENT, cursor, lambda connection: _units(connection, path, skips), skips, now_s)
 
 
 def _units(connection: sqlite.Connection, path: Path, skips: Skips) -> Iterator[Unit | BadLine]:

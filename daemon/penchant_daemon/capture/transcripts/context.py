@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 
 class ReadContext:
     """Shared by the reads of one import; caches what it looked up about neighbouring files."""
 
-    def __init__(self, known_paths: Iterable[str] = (), clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        is_known: Callable[[str], bool] = lambda path: False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """
-        :param known_paths: the sources that earlier imports have read.
+        :param is_known: whether an earlier import has read the source of this path.
         :param clock: seconds since 1970; tells an answer that is still being written from one that was
         broken off.
         """
-        self._known = set(known_paths)
+        self._is_known = is_known
         self._first_uuids: dict[Path, str | None] = {}
         self._siblings: dict[tuple[Path, str], list[Path]] = {}
         self.clock = clock
 
     def is_known(self, path: Path) -> bool:
-        return str(path) in self._known
-
-    def add_known(self, path: str) -> None:
-        self._known.add(path)
+        return self._is_known(str(path))
 
     def siblings(self, path: Path, pattern: str) -> list[Path]:
         """The files beside `path` (itself among them), as of the first time that was asked."""

@@ -19,7 +19,7 @@ from penchant_daemon.wire import EventIn, SourceIn
 
 from .context import ReadContext
 from .cursor import AGENT, typed_text
-from .databases import Unit, open_read_only, read_store, signature_of, tables, text_of
+from .databases import Unit, is_store_settled, open_read_only, read_store, signature_of, tables, text_of
 from .files import Skips
 from .records import BadLine, Items, JsonObject, as_list, as_object, as_text, first_text
 from .segments import Session, name_or_none, present, result_text
@@ -32,10 +32,16 @@ _OLD_KEYS = ("composer.composerData", "workbench.panel.aichat.view.aichat.chatda
 def read(path: Path, cursor: SourceIn | None, context: ReadContext) -> Items:
     """The events of all chats of the store."""
     skips = Skips()
-    return read_store(path, AGENT, cursor, lambda connection: _units(connection, path, skips), skips)
+    now_s = context.clock()
+    is_settled = is_store_settled(path, now_s)
+    return read_store(
+        path, AGENT, cursor, lambda connection: _units(connection, path, skips, is_settled), skips, now_s
+    )
 
 
-def _units(connection: sqlite.Connection, path: Path, skips: Skips) -> Iterator[Unit | BadLine]:
+def _units(
+    connection: sqlite.Connection, path: Path, skips: Skips, is_settled: bool
+) -> Iterator[Unit | BadLine]:
     known = tables(connection)
     if "cursorDiskKV" in known:
         projects = _projects_by_composer(path)
@@ -43,7 +49,7 @@ def _units(connection: sqlite.Connection, path: Path, skips: Skips) -> Iterator[
             "SELECT key, value FROM cursorDiskKV WHERE key >= 'composerData:' AND key < 'composerData;'"
         )
         for key, value in rows.fetchall():
-            yield from _composer_unit(connection, text_of(key), value, projects, path, skips)
+            yield from _composer_unit(connection, text_of(key), value, projects, path, skips, is_settled)
     if "ItemTable" in known:
         for key in _OLD_KEYS:
             row = connection.execute("SELECT value FROM ItemTable WHERE key = ?", (key,)).fetchone()
@@ -57,7 +63,13 @@ def _load(value: object) -> JsonValue:
 
 
 def _composer_unit(
-    connection: sqlite.Connection, key: str, value: object, projects: dict[str, str], path: Path, skips: Skips
+    connection: sqlite.Connection,
+    key: str,
+    value: object,
+    projects: dict[str, str],
+    path: Path,
+    skips: Skips,
+    is_settled: bool,
 ) -> Iterator[Unit | BadLine]:
     identifier = name_or_none(key.partition(":")[2])
     try:
@@ -67,6 +79,8 @@ def _composer_unit(
         return
     if identifier is None or not composer:
         return
+    if is_settled and composer.get("status") == "generating":
+        composer["status"] = "aborted"  # Cursor ended before it could say so
     headers = as_list(composer.get("fullConversationHeadersOnly"))
     signature = signature_of(
         len(text_of(value)), composer.get("lastUpdatedAt"), len(headers), composer.get("status")

@@ -17,7 +17,7 @@ from sqlcipher3 import dbapi2 as sqlite
 
 from penchant_daemon.wire import EventIn, SourceIn
 
-from .files import Skips, make_cursor
+from .files import SETTLED_AFTER_S, Skips, make_cursor
 from .records import BadLine, Items, JsonObject, Progress, as_list, as_object, as_text
 
 MAGIC = b"SQLite format 3\0"
@@ -123,9 +123,14 @@ def read_store(
     cursor: SourceIn | None,
     units: Callable[[sqlite.Connection], Iterator[Unit | BadLine]],
     skips: Skips,
+    now_s: float,
 ) -> Items:
-    """Yields what is new in the units whose signature changed since the cursor."""
+    """Yields what is new in the units whose signature changed since the cursor.
+
+    Until the store has been left alone for a while its cursor does not pass for an unchanged store.
+    """
     stat = path.stat()
+    is_done = is_store_settled(path, now_s)
     wal = wal_mark(path)
     known = as_object(cursor.state.get("units")) if cursor is not None else {}
     state: dict[str, JsonValue] = {**known}
@@ -134,7 +139,7 @@ def read_store(
     def progress(is_complete: bool) -> Progress:
         snapshot: JsonObject = {"units": {**state}, "wal": wal}
         source = make_cursor(path, assistant, stat, stat.st_size, "", snapshot, is_complete)
-        return Progress(stat.st_size if is_complete else 0, source, skips.take())
+        return Progress(stat.st_size, source, skips.take())
 
     try:
         with open_read_only(path) as connection:
@@ -162,7 +167,18 @@ def read_store(
         yield BadLine(str(path), 0, f"the database cannot be read: {error}")
         yield Progress(0, None, skips.take())
         return
-    yield progress(is_complete=True)
+    yield progress(is_complete=is_done)
+
+
+def is_store_settled(path: Path, now_s: float) -> bool:
+    """Whether neither the store nor its write-ahead log was written lately."""
+    latest_s = 0.0
+    for place in (path, path.with_name(path.name + "-wal")):
+        try:
+            latest_s = max(latest_s, place.stat().st_mtime)
+        except OSError:
+            continue
+    return now_s - latest_s >= SETTLED_AFTER_S
 
 
 def _new_of(events: list[EventIn], before: list[JsonValue]) -> list[EventIn]:

@@ -41,6 +41,8 @@ def detect(path: Path) -> str | None:
     """
     if path.is_dir():
         return "opencode-tree" if is_tree(path) else None
+    if not path.is_file():
+        return None  # gone, or a pipe, which would never end
     name = path.name
     if name in _NEVER or name.endswith(".meta.json"):
         return None

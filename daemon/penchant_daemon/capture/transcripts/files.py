@@ -299,10 +299,13 @@ def read_document(
     cursor: SourceIn | None,
     parse: Callable[[bytes, os.stat_result], Iterator[EventIn | BadLine]],
     skips: Skips,
+    now_s: float | None = None,
 ) -> Items:
     """Yields what is new in a file that its host rewrites as a whole.
 
     :param parse: gets the file's bytes; whatever it yields again under a known key is dropped here.
+    :param now_s: for formats whose last answer may still be written: until the file has settled, its cursor
+        does not pass for an unchanged file. None for the others.
     """
     stat = path.stat()
     if stat.st_size > MAX_DOCUMENT_BYTES:
@@ -325,7 +328,8 @@ def read_document(
         elif seen.is_new(item):
             yield item
     state: JsonObject = {"seen": seen.state()}
-    source = make_cursor(path, assistant, stat, len(data), _digest(data[:_HEAD_BYTES]), state)
+    is_done = now_s is None or is_settled(stat, now_s)
+    source = make_cursor(path, assistant, stat, len(data), _digest(data[:_HEAD_BYTES]), state, is_done)
     # An unfinished document keeps no cursor: it is read again even when neither size nor time change.
     yield Progress(stat.st_size, source if is_whole else None, skips.take())
 

@@ -34,7 +34,7 @@ def read(path: Path, cursor: SourceIn | None, context: ReadContext) -> Items:
         parse = lambda data, stat: _parse_log(path, data, stat, skips, context.clock())  # noqa: E731
     else:
         parse = lambda data, stat: _parse_document(path, data, stat, skips, context.clock())  # noqa: E731
-    return read_document(path, AGENT, cursor, parse, skips)
+    return read_document(path, AGENT, cursor, parse, skips, context.clock())
 
 
 def _parse_document(

@@ -147,8 +147,10 @@ def _other_message(role: str, data: JsonObject, session: Session, skips: Skips) 
 def read(path: Path, cursor: SourceIn | None, context: ReadContext) -> Items:
     """The events of all sessions of `opencode.db`."""
     skips = Skips()
-    now_ms = context.clock() * 1000
-    return read_store(path, AGENT, cursor, lambda connection: _units(connection, path, skips, now_ms), skips)
+    now_s = context.clock()
+    return read_store(
+        path, AGENT, cursor, lambda connection: _units(connection, path, skips, now_s * 1000), skips, now_s
+    )
 
 
 _SESSION_COLUMNS = (

@@ -18,7 +18,7 @@ from penchant_daemon.wire import MAX_CONTENT_CHARS, MAX_NAME_CHARS, EventIn, Eve
 from .project import project_of
 from .records import JsonObject, as_list, as_object, as_text
 
-MAX_RECENT_CALLS = 256  # tool names of calls whose result is still to come
+MAX_RECENT_CALLS = 64  # tool names of calls whose result is still to come
 _CUT_ROOM = 120  # characters kept free for the marker of a cut
 _EDIT_TOOLS = frozenset(
     {
