@@ -1,8 +1,8 @@
 """`penchant hook EVENT`: the process that an assistant starts at its hooks.
 
 It reads one JSON object from standard input, hands what it says to the daemon, and prints context only where
-the host takes one. Whatever happens it ends with code 0 and within its own time-outs: memory must never stand in
-the way of the work. With the daemon down, or too busy to answer at once, a child that nobody waits for takes
+the host takes one. Whatever happens it ends with code 0 and within its own time-outs: memory must never stand
+in the way of the work. With the daemon down, or too busy to answer at once, a child that nobody waits for takes
 over: it starts the daemon and delivers, and where that fails leaves the events in the spool, secrets masked.
 
 Standard library only; the whole process takes 20 to 40 ms.
@@ -178,7 +178,7 @@ class Connection:
 
 
 def _hand_over(home: Path, call: Call, starts: bool) -> None:
-    """Let a child deliver the events, and return at once; where there is no fork they go to the spool here."""
+    """Let a child deliver the events, and return at once; without fork they go to the spool here."""
     if not starts or not hasattr(os, "fork"):
         spool(home, call.host, call.events)
         return
@@ -239,7 +239,8 @@ def _start_daemon(home: Path, call: Call) -> None:
         lifecycle.start(home)
         mark.unlink(missing_ok=True)
     except (PenchantError, OSError) as error:
-        _log(home, call.event, f"the daemon could not be started: {error}")
+        last_line = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        _log(home, call.event, f"the daemon could not be started: {last_line[0][:300]}")
         with contextlib.suppress(OSError):  # then the next hook tries again
             mark.write_text("failed")
 

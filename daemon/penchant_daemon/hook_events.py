@@ -360,7 +360,7 @@ def _text(value: Json) -> str:
 
 
 def _name(value: Json) -> str | None:
-    """An identifier as the wire takes it: no control characters, at most 4,096 characters; None when blank."""
+    """An identifier as the wire takes it: no control characters, not too long; None when blank."""
     if not isinstance(value, str):
         return None
     value = _CONTROL.sub("", value).strip()
@@ -394,5 +394,13 @@ def _digest(text: str) -> str:
 
 
 __all__ = [
-    "Call", "Event", "answer", "arguments_text", "canonical", "host_of", "result_text", "takes_context", "understood",
-]  # fmt: skip
+    "Call",
+    "Event",
+    "answer",
+    "arguments_text",
+    "canonical",
+    "host_of",
+    "result_text",
+    "takes_context",
+    "understood",
+]
