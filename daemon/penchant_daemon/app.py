@@ -22,10 +22,16 @@ from penchant_daemon.capture.echo import EchoGuard
 from penchant_daemon.capture.inject import ContextBuilder
 from penchant_daemon.capture.intake import Intake
 from penchant_daemon.capture.secrets import SecretMasker
+from penchant_daemon.capture.watch import Watcher
 from penchant_daemon.errors import HomeError, PenchantError
 from penchant_daemon.indexer import Indexer
+from penchant_daemon.learners.jobs import JobKind, JobRunner
+from penchant_daemon.learners.titles import JOB_KIND as TITLE_JOB
+from penchant_daemon.learners.titles import TitleWriter
 from penchant_daemon.limits import Limits
 from penchant_daemon.models import open_embedder
+from penchant_daemon.models.local import Worker
+from penchant_daemon.models.registry import find_model
 from penchant_daemon.mounts import Mounts
 from penchant_daemon.recall import Recall
 from penchant_daemon.server import Routes, create_app
@@ -68,7 +74,28 @@ class Daemon:
             cpu_share=self.limits.background_cpu_share,
         )
         self.recall = Recall(self.store, self.indexer.embedder)
+        self.watcher = Watcher(self.store, self.intake, environ=os.environ, user_home=Path.home())
+        model_name = settings.models.language_model
+        self.worker = Worker(
+            model_name,
+            lambda: find_model(model_name, "local", home),
+            ram_mb=settings.limits.ram_worker_mb,
+            idle_s=settings.models.idle_s,
+        )
+        titles = TitleWriter(
+            self.store,
+            self.worker if model_name else None,
+            clock=time.time,
+            told=lambda session: self.bus.publish("learned", session=session, count=1, detail="title"),
+        )
+        self.jobs = JobRunner(
+            self.store,
+            {TITLE_JOB: JobKind(titles.queue, titles.run, titles.give_up)},
+            why_paused=self.limits.why_paused,
+            cpu_share=self.limits.background_cpu_share,
+        )
         self._tasks: list[asyncio.Task[None]] = []
+        self.bus.call(self._on_published)
         parts = Parts(
             home=home,
             store=self.store,
@@ -79,12 +106,15 @@ class Daemon:
             bus=self.bus,
             echo=self.echo,
             indexer=self.indexer,
+            watcher=self.watcher,
             tcp_port=tcp_port,
             models=self._models,
             mounts=lambda: self.mounts.state(),
             problems=[
                 self.limits.problems,
                 self.indexer.problems,
+                self.worker.problems,
+                self.watcher.problems,
                 self._secrets_problems,
                 lambda: self.mounts.problems(),
             ],
@@ -110,6 +140,9 @@ class Daemon:
             loop.add_signal_handler(name, self._on_signal, name)
         await self.server.serve(sockets=listeners)
         await self.mounts.aclose()
+        await asyncio.gather(
+            self.jobs.stop(), self.worker.stop(), asyncio.to_thread(self.watcher.stop), return_exceptions=True
+        )
 
     def close(self) -> None:
         """End every part; what was acknowledged is flushed. The order is that of the data: takers first."""
@@ -124,9 +157,13 @@ class Daemon:
         """What can wait until requests are answered."""
         self.limits.start()
         self.indexer.start()
+        self.jobs.start()
         self._tasks = [
             asyncio.create_task(self.mounts.load_all(), name="mounts"),
             asyncio.create_task(asyncio.to_thread(self._warm_up), name="warm-up"),
+            asyncio.create_task(
+                asyncio.to_thread(self.watcher.start, self.service.config.watch), name="watch"
+            ),
         ]
 
     def _warm_up(self) -> None:
@@ -146,13 +183,17 @@ class Daemon:
         self.indexer.embedder.release()
 
     def _models(self) -> dict[str, ModelOut]:
-        return {"embedder": self.indexer.model_status()}
+        return {"embedder": self.indexer.model_status(), "language_model": self.worker.status()}
 
     def _secrets_problems(self) -> list[Problem]:
         state = self.secrets.status()
         if state.problem is None:
             return []
         return [Problem(part="secrets", message=state.problem, fix="penchant doctor")]
+
+    def _on_published(self, kind: str) -> None:
+        if kind in ("logged", "remembered"):
+            self.indexer.wake()
 
     def _on_signal(self, name: signal.Signals) -> None:
         log.info("signal", name=name.name)

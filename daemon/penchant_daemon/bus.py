@@ -53,6 +53,7 @@ class Bus:
         self._clock = clock
         self._lock = threading.Lock()
         self._subscriptions: set[Subscription] = set()
+        self._callbacks: list[Callable[[str], None]] = []
         self._is_closed = False
 
     def publish(
@@ -72,6 +73,8 @@ class Bus:
         :param count: how many things it was about; None takes the number of ids.
         :param detail: a few words of ours, never text that somebody wrote.
         """
+        for callback in self._callbacks:
+            callback(kind)
         with self._lock:
             listeners = tuple(self._subscriptions)
         if not listeners:
@@ -88,6 +91,10 @@ class Bus:
         )
         for listener in listeners:
             self._hand(listener, event)
+
+    def call(self, callback: Callable[[str], None]) -> None:
+        """Call this with the kind of everything that is published, at once and in the publisher's thread."""
+        self._callbacks.append(callback)
 
     def subscribe(self, size: int = QUEUE_SIZE) -> Subscription:
         """A new listener, on the running event loop; `unsubscribe` it when done."""

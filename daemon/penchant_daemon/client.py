@@ -55,6 +55,8 @@ from penchant_daemon.wire import (
     SourcesOut,
     StatusOut,
     StreamEvent,
+    VerifyOut,
+    VerifyRequest,
     WatchOut,
     WatchRequest,
 )
@@ -62,6 +64,7 @@ from penchant_daemon.wire import (
 AGENT_HEADER = "x-penchant-agent"
 BASE_URL = "http://localhost"
 TIMEOUT_S = 60.0
+VERIFY_TIMEOUT_S = 1_800.0  # every memory of a large store is looked up by its own words
 AUTOSTART_TIMEOUT_S = 5.0
 
 Out = TypeVar("Out", bound=BaseModel)
@@ -239,6 +242,10 @@ class Client:
         """Make the vectors anew in the background, with another model if one is named."""
         return self._send("POST", "/v1/reindex", ReindexOut, _body(request or ReindexRequest()))
 
+    def verify(self, request: VerifyRequest) -> VerifyOut:
+        """Prove that what is stored is whole and can be found; long for a large store."""
+        return self._send("POST", "/v1/verify", VerifyOut, _body(request), timeout_s=VERIFY_TIMEOUT_S)
+
     def add_agent(self, request: AgentIn) -> AgentOut:
         """Let an agent in over TCP, by its token's digest."""
         return self._send("POST", "/v1/agents", AgentOut, _body(request))
@@ -282,9 +289,10 @@ class Client:
         out: type[Out],
         body: bytes | None = None,
         query: Mapping[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> Out:
         try:
-            response = self._request(method, path, body, query)
+            response = self._request(method, path, body, query, timeout_s)
         except (httpx2.ConnectError, httpx2.RemoteProtocolError, httpx2.ReadError) as error:
             # Nothing listens, or the daemon went away in between. Only what never reached a daemon
             # may be sent again unasked: a write whose answer was lost could have been committed.
@@ -294,7 +302,7 @@ class Client:
                     raise
             self._start()
             with _reaching(self.home):
-                response = self._request(method, path, body, query)
+                response = self._request(method, path, body, query, timeout_s)
         except httpx2.TransportError:
             with _reaching(self.home):
                 raise
@@ -302,10 +310,15 @@ class Client:
         return _decoded(response, out)
 
     def _request(
-        self, method: str, path: str, body: bytes | None, query: Mapping[str, str] | None
+        self, method: str, path: str, body: bytes | None, query: Mapping[str, str] | None, timeout_s: float
     ) -> httpx2.Response:
         return self._http.request(
-            method, path, content=body, params=dict(query or {}), headers=_headers(self.agent, None)
+            method,
+            path,
+            content=body,
+            params=dict(query or {}),
+            headers=_headers(self.agent, None),
+            timeout=timeout_s,
         )
 
 

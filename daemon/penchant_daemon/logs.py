@@ -25,7 +25,7 @@ from penchant_store.errors import StoreError
 if TYPE_CHECKING:
     from penchant_daemon.config import Log
 
-_OURS = ("penchant_daemon", "penchant_store", "penchant_ranker", "penchant_mcp_server")
+_OURS = "penchant"  # every logger of ours begins so
 _CONSTANT = ("uvicorn.error",)  # its messages hold no text of requests
 _SAFE_ERRORS = (PenchantError, StoreError, OSError)
 _QUIET = ("httpx2", "httpcore2", "asyncio", "watchfiles", "mcp", "huggingface_hub")
@@ -70,9 +70,7 @@ def configure(home: Path, settings: Log, *, in_sight: bool = False) -> None:
         handler.setFormatter(formatter)
         root.addHandler(handler)
     level = logging.getLevelNamesMapping()[settings.level.upper()]
-    root.setLevel(max(level, logging.INFO))
-    for name in _OURS:
-        logging.getLogger(name).setLevel(level)
+    root.setLevel(level)
     for name in (*_QUIET, *_CONSTANT):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     structlog.configure(
@@ -115,7 +113,7 @@ def _without_values(
     if record is None:
         return event
     event["logger"] = record.name
-    if not record.name.startswith((*_OURS, *_CONSTANT)):
+    if not record.name.startswith((_OURS, *_CONSTANT)):
         template = record.msg if record.args and isinstance(record.msg, str) else "message withheld"
         event["event"] = template
         event["where"] = f"{record.module}:{record.lineno}"

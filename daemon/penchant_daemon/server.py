@@ -69,6 +69,8 @@ from penchant_daemon.wire import (
     SourcesOut,
     StatusOut,
     StreamEvent,
+    VerifyOut,
+    VerifyRequest,
     WatchOut,
     WatchRequest,
 )
@@ -243,6 +245,14 @@ class Routes:
                 AgentOut,
                 takes=(AgentIn,),
             ),
+            Verb(
+                "POST",
+                "/v1/verify",
+                self.verify,
+                "Prove that what is stored is whole and can be found",
+                VerifyOut,
+                takes=(VerifyRequest,),
+            ),
             Verb("GET", "/v1/stream", self.stream, "What happens, as server-sent events", StreamEvent),
             Verb("POST", "/v1/shutdown", self.shutdown, "End the daemon (Unix socket only)", ShutdownOut),
         )
@@ -319,6 +329,10 @@ class Routes:
     async def reindex(self, request: Request) -> Response:
         asked = body.one(await self._bodies.read(request), ReindexRequest)
         return _json(await self._write(self._service.reindex, asked))
+
+    async def verify(self, request: Request) -> Response:
+        asked = body.one(await self._bodies.read(request), VerifyRequest)
+        return _json(await self._read(self._service.verify, asked))
 
     async def add_agent(self, request: Request) -> Response:
         _only_over_the_socket(request)

@@ -20,6 +20,7 @@ from penchant_daemon import __version__
 from penchant_daemon import config as settings
 from penchant_daemon.bus import Bus
 from penchant_daemon.errors import (
+    ConfigError,
     InternalError,
     InvalidField,
     NotFound,
@@ -154,17 +155,13 @@ class Service:
         """Log interactions, in order; on disk on return."""
         self._parts.limits.check_write()
         with _store_errors():
-            results = self._parts.intake.log(events, agent, "api", source)
-        self._parts.indexer.wake()
-        return results
+            return self._parts.intake.log(events, agent, "api", source)
 
     def remember(self, memories: Sequence[MemoryIn], agent: str) -> list[MemoryReceiptOut]:
         """Keep statements; on disk and findable on return."""
         self._parts.limits.check_write()
         with _store_errors():
-            results = self._parts.intake.remember(memories, agent, "cli" if agent == "cli" else "api")
-        self._parts.indexer.wake()
-        return results
+            return self._parts.intake.remember(memories, agent, "cli" if agent == "cli" else "api")
 
     def feedback(self, request: FeedbackRequest, agent: str) -> FeedbackOut:
         """Record what became of a recalled memory.
@@ -328,15 +325,16 @@ class Service:
     def watch(self, request: WatchRequest) -> WatchOut:
         """Change which places are followed; kept in the config."""
         home = self._parts.home
+        values = {
+            "watch.enabled": request.enabled,
+            "watch.assistants": list(request.assistants),
+            "watch.paths": list(request.paths),
+        }
         with self._config_lock:
-            config = settings.set_values(
-                home,
-                {
-                    "watch.enabled": request.enabled,
-                    "watch.assistants": list(request.assistants),
-                    "watch.paths": list(request.paths),
-                },
-            )
+            try:
+                config = settings.set_values(home, values)
+            except ConfigError as error:
+                raise InvalidField(error.message, field="body", hint=error.hint) from error
             self.config = self.config.model_copy(update={"watch": config.watch})
         if self._parts.watcher is not None:
             self._parts.watcher.follow(config.watch)

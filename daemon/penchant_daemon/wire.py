@@ -439,6 +439,24 @@ class StatusOut(Response):
     problems: list[Problem] = Field(default_factory=list)
 
 
+class VerifyRequest(Request):
+    """`POST /v1/verify`: prove that what is stored is whole and can be found."""
+
+    sample: Annotated[int, Field(ge=1)] | None = None  # how many are looked up; default: every one
+    fix: bool = False  # rebuild what is derived and wrong
+
+
+class FindingOut(Response):
+    code: str
+    severity: Literal["error", "warning", "note"]
+    message: str
+    fix: str | None = None  # the command that mends it
+
+
+class VerifyOut(Response):
+    findings: list[FindingOut]
+
+
 class ErrorBody(Response):
     code: str
     message: str
