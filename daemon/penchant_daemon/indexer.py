@@ -95,7 +95,9 @@ class Indexer:
         self._error: Exception | None = None
         self._retry_s = FIRST_RETRY_S
         self._one_by_one = False
+        self._look_for_trigrams = True  # looking costs 30 ms at 100,000 items: once, then after new words
         self._skipped: set[int] = set()
+        self._lacking: str | None = None  # why there is no embedder
         self._in_work: frozenset[int] = frozenset()
         self._written: dict[str, frozenset[int]] = {}
 
@@ -137,6 +139,8 @@ class Indexer:
         self._wanted = chosen
         self.embedder.retry()
         self._target = None
+        if self._store.index_in_use() is None:  # nothing is replaced: the vectors to come are of this model
+            self.embedder.choose(chosen)
         self._reindex_key = self._fresh_key(chosen)
         self._target_error = None
         self._wake.set()
@@ -214,14 +218,18 @@ class Indexer:
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in stems])]).astype(np.int64)
         data = np.concatenate(stems).astype(np.uint32)
         self._write(None, IndexBatch(items, stems=(data, offsets), cues=flags))
+        self._look_for_trigrams = True
         self._rest(time.thread_time() - started)
         return True
 
     def _index_trigrams(self) -> bool:
+        if not self._look_for_trigrams:
+            return False
         items = self._store.without_trigrams((1 if self._one_by_one else WORDS_BATCH) + len(self._skipped))
         items = self._without_skipped("trigrams", items)
         self._in_work = frozenset(items.tolist())
         if not len(items):
+            self._look_for_trigrams = False
             return False
         self._say("indexing")
         started = time.thread_time()
@@ -241,21 +249,20 @@ class Indexer:
         try:
             embedder = self.embedder.get()
         except ModelError as error:
-            if self._detail != error.message:
+            if self._lacking is None:
                 log.warning("embedder_unusable", model=self.embedder.model, error=type(error).__name__)
-            self._say("waiting", error.message)
+            self._lacking = error.message
             return False
+        self._lacking = None
         self._say("indexing")
         self._embed(key, items, embedder)
-        if self._store.index_in_use() is None:
-            self._store.use_index(key)
         return True
 
     def _rebuild(self) -> bool:
         """One batch of the index that shall replace the one in use; exchanges them when it is complete."""
         key = self._reindex_key or self._replacement()
         if key is None:
-            self._say("idle")
+            self._say("idle" if self._lacking is None else "waiting", self._lacking)
             return False
         try:
             target = self._open_target(key)
@@ -323,13 +330,15 @@ class Indexer:
 
     def _exchange(self, target: _Target) -> None:
         old = self._store.index_in_use()
+        is_empty = self._store.index_progress(target.key)[1] == 0
         with self.gate.closed():  # no query is encoded by one model and compared with vectors of another
-            self._store.use_index(target.key)
+            if not is_empty:
+                self._store.use_index(target.key)
             self.embedder.use(target.model, target.embedder)
         self._target = None
         if self._reindex_key == target.key:
             self._reindex_key = None
-        if old is not None and old != target.key:
+        if old is not None and (old != target.key or is_empty):
             self._store.drop_index(old)
         log.info("reindexed", model=target.model, index=target.key, replaced=old)
 
@@ -344,7 +353,8 @@ class Indexer:
             ids.append(embedder.document_ids(_text_to_embed(record)))
         own_s = time.thread_time() - started
         pooled, h3, cpu_s = self._encode(embedder, ids)
-        self._write(key, IndexBatch(items, pooled=pooled, h3=h3))
+        # A model whose sentence vectors have another width than its layers has no place for them in the store.
+        self._write(key, IndexBatch(items, pooled=pooled, h3=h3 if h3.shape == pooled.shape else None))
         self._rest(own_s + cpu_s)
 
     def _encode(

@@ -116,6 +116,11 @@ class CurrentEmbedder:
             self._wanted, self._embedder, self._error = name, embedder, None
             self._changed.notify_all()
 
+    def choose(self, name: str) -> None:
+        """From now on the model of that name, loaded at its first use."""
+        with self._changed:
+            self._wanted, self._embedder, self._error = name, None, None
+
     def release(self) -> None:
         """Gives the model's memory back; the next use loads it again (0.2 s)."""
         with self._changed:

@@ -1,0 +1,254 @@
+"""The indexer with the real store and the real packaged model."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penchant_daemon import config
+from penchant_daemon.indexer import Indexer
+from penchant_daemon.models import ModelMissing, OnnxEmbedder, open_embedder
+from penchant_daemon.models.catalogue import DEFAULT_EMBEDDER
+from penchant_daemon.models.open import embedder_key
+from penchant_ranker import Cue, stem, stem_hash
+from penchant_store import ItemFilter, NewEvent, NewMemory, Store
+
+DEADLINE_S = 30.0
+
+
+@pytest.fixture
+def store(short_path: Path) -> Iterator[Store]:
+    found = Store.open(short_path)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def embedder(tmp_path_factory: pytest.TempPathFactory) -> OnnxEmbedder:
+    return open_embedder(config.Config(), tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def start(store: Store, short_path: Path, embedder: OnnxEmbedder) -> Iterator[Callable[..., Indexer]]:
+    started: list[Indexer] = []
+
+    def make(
+        load: Callable[[str], OnnxEmbedder] = lambda _: embedder,
+        why_paused: Callable[[], str | None] = lambda: None,
+        model: str = DEFAULT_EMBEDDER,
+    ) -> Indexer:
+        indexer = Indexer(store, short_path, model, load, why_paused=why_paused, cpu_share=1.0)
+        started.append(indexer)
+        indexer.start()
+        return indexer
+
+    yield make
+    for indexer in started:
+        indexer.stop()
+
+
+def until(claim: Callable[[], bool]) -> None:
+    """Returns when the claim holds; fails when it doesn't within the deadline."""
+    end = time.monotonic() + DEADLINE_S
+    tick = threading.Event()
+    while not claim():
+        assert time.monotonic() < end, "it did not happen in time"
+        tick.wait(0.005)
+
+
+def is_complete(store: Store) -> bool:
+    counts = store.counts()
+    return counts.indexed == counts.embedded == counts.trigrams == counts.items > 0
+
+
+def remember(store: Store, *texts: str) -> None:
+    store.add_memories([NewMemory(text) for text in texts]).result()
+
+
+def test_what_is_stored_gets_stems_cues_trigrams_and_a_vector(
+    store: Store, start: Callable[..., Indexer], embedder: OnnxEmbedder
+) -> None:
+    remember(store, "The queue runs on Postgres.", "When do we paint the kitchen?")
+    indexer = start()
+    until(lambda: is_complete(store))
+    snapshot = store.index.snapshot()
+    items = np.arange(1, 3)
+    assert snapshot.has_stems(items).all()
+    assert snapshot.document_frequency([stem_hash(stem("painting"))]).tolist() == [1]
+    flags = dict(zip(store.texts(items), snapshot.cues(items).tolist(), strict=True))
+    assert Cue.ASKS & flags["When do we paint the kitchen?"]
+    cosines = snapshot.cosines(embedder.encode_query("Which database holds the queue?"))
+    best = int(np.argmax(cosines))
+    assert store.texts(np.array([best])) == ["The queue runs on Postgres."]
+    assert len(store.candidates_by_trigrams(["ostgre"], 10, ItemFilter()).items) == 1
+    until(lambda: indexer.progress().state == "idle")
+    progress = indexer.progress()
+    assert (progress.done, progress.total) == (2, 2)
+    assert progress.model == store.index_in_use()
+    assert indexer.model_status().state == "ready"
+    assert indexer.problems() == []
+
+
+def test_a_message_is_embedded_with_its_speaker_and_date(
+    store: Store, start: Callable[..., Indexer], embedder: OnnxEmbedder
+) -> None:
+    event = NewEvent(
+        kind="message", role="user", content="I painted a sunrise.", session="s", speaker="Melanie",
+        occurred_at="2023-05-08T13:56:00.000Z",
+    )  # fmt: skip
+    store.add_events([event]).result()
+    start()
+    until(lambda: is_complete(store))
+    expected = embedder.encode(["Melanie (1:56 pm on 8 May, 2023): I painted a sunrise."]).pooled[0]
+    assert float(store.index.snapshot().pooled(np.array([1]))[0] @ expected) > 0.9999
+
+
+def test_a_new_memory_is_indexed_at_once_when_woken(store: Store, start: Callable[..., Indexer]) -> None:
+    remember(store, "first")
+    indexer = start()
+    until(lambda: is_complete(store) and indexer.progress().state == "idle")
+    remember(store, "The deploy key lives in the vault.")
+    began = time.monotonic()
+    indexer.wake()
+    until(lambda: is_complete(store))
+    assert time.monotonic() - began < 2.0  # 0.1 s on a machine at rest; far under the look every 5 s
+
+
+def test_a_megabyte_of_text_and_odd_characters_are_indexed(
+    store: Store, start: Callable[..., Indexer]
+) -> None:
+    remember(store, "word " * 200_000, "\U0001f600", "数据库在哪里", "?", "a" * 5_000)
+    indexer = start()
+    until(lambda: is_complete(store))
+    assert indexer.problems() == []
+
+
+def test_it_waits_while_the_caps_say_so_and_says_why(store: Store, start: Callable[..., Indexer]) -> None:
+    reason: list[str] = ["the machine runs on its battery"]
+    remember(store, "first")
+    indexer = start(why_paused=lambda: reason[0] if reason else None)
+    until(lambda: indexer.progress().state == "paused")
+    assert indexer.progress().detail == "the machine runs on its battery"
+    assert store.counts().indexed == 0
+    reason.clear()
+    indexer.wake()
+    until(lambda: is_complete(store))
+
+
+def test_it_lets_a_recall_go_first(store: Store, start: Callable[..., Indexer]) -> None:
+    remember(store, *(f"note number {i}" for i in range(200)))
+    indexer = start()
+    with indexer.gate:
+        assert not indexer.gate.is_quiet
+    until(lambda: is_complete(store))
+    assert indexer.gate.is_quiet
+
+
+def test_without_an_embedder_words_are_indexed_and_the_lack_is_said(
+    store: Store, start: Callable[..., Indexer], embedder: OnnxEmbedder
+) -> None:
+    is_there = threading.Event()
+
+    def load(name: str) -> OnnxEmbedder:
+        if not is_there.is_set():
+            raise ModelMissing("torch is not installed", "pip install torch")
+        return embedder
+
+    remember(store, "The queue runs on Postgres.")
+    indexer = start(load)
+    until(lambda: indexer.progress().state == "waiting")
+    assert store.counts().indexed == 1
+    assert store.counts().embedded == 0
+    problem = indexer.problems()[0]
+    assert problem.part == "embedder"
+    assert problem.fix == "pip install torch"
+    assert indexer.model_status().state == "missing"
+    is_there.set()
+    indexer.embedder.retry()
+    indexer.wake()
+    until(lambda: is_complete(store))
+    assert indexer.problems() == []
+
+
+def test_one_item_that_breaks_the_model_does_not_stop_the_others(
+    store: Store, start: Callable[..., Indexer], embedder: OnnxEmbedder
+) -> None:
+    class Fragile(OnnxEmbedder):
+        """The real model, which fails on one word."""
+
+        def __init__(self) -> None:
+            self.__dict__.update(embedder.__dict__)
+
+        def document_ids(self, text: str):  # type: ignore[no-untyped-def]
+            if "poison" in text:
+                raise RuntimeError("boom: " + text)
+            return super().document_ids(text)
+
+    remember(store, "one", "the poison", "two", "three")
+    indexer = start(lambda _: Fragile())
+    until(lambda: store.counts().embedded == 3 and indexer.progress().state == "idle")
+    messages = [problem.message for problem in indexer.problems()]
+    assert messages == ["1 items could not be indexed; they are found by words only"]
+    remember(store, "four")
+    indexer.wake()
+    until(lambda: store.counts().embedded == 4)
+
+
+def test_reindex_builds_new_vectors_beside_the_old_ones_and_exchanges_them(
+    store: Store, start: Callable[..., Indexer], embedder: OnnxEmbedder
+) -> None:
+    remember(store, *(f"note number {i} about the queue" for i in range(70)))
+    indexer = start()
+    until(lambda: is_complete(store) and indexer.progress().state == "idle")
+    old = store.index_in_use()
+    assert indexer.reindex() == (DEFAULT_EMBEDDER, 70)
+    until(lambda: store.index_in_use() != old and indexer.progress().state == "idle")
+    new = store.index_in_use()
+    assert new is not None and old is not None
+    assert new.startswith(old)
+    assert store.index_progress(new) == (70, 70)
+    assert store.index_progress(old) == (0, 70)  # its files are gone
+    assert float(store.index.snapshot().cosines(embedder.encode_query("the queue")).max()) > 0.3
+    assert indexer.reindex() == (DEFAULT_EMBEDDER, 70)
+    until(lambda: store.index_in_use() not in (old, new) and indexer.progress().state == "idle")
+
+
+def test_reindex_with_an_unknown_model_changes_nothing(
+    store: Store, start: Callable[..., Indexer], short_path: Path
+) -> None:
+    indexer = start()
+    with pytest.raises(ModelMissing):
+        indexer.reindex("someone/else")
+    assert config.load(short_path).models.embedder == DEFAULT_EMBEDDER
+    assert not (short_path / config.CONFIG_NAME).exists()
+
+
+def test_reindex_of_an_empty_store_ends(store: Store, start: Callable[..., Indexer]) -> None:
+    indexer = start()
+    until(lambda: indexer.progress().state == "idle")
+    assert indexer.reindex() == (DEFAULT_EMBEDDER, 0)
+    until(lambda: indexer.progress().state == "idle" and indexer._reindex_key is None)
+    remember(store, "first")
+    indexer.wake()
+    until(lambda: is_complete(store))
+
+
+def test_an_index_that_is_cut_short_is_continued_after_the_next_start(
+    store: Store, start: Callable[..., Indexer], short_path: Path
+) -> None:
+    remember(store, *(f"note number {i}" for i in range(300)))
+    first = start()
+    until(lambda: store.counts().embedded > 0)
+    first.stop()
+    done = store.counts().embedded
+    assert 0 < done <= 300
+    assert first.progress().state == "off"
+    second = start()
+    until(lambda: is_complete(store))
+    assert second.progress().model == store.index_in_use()
+    assert (store.index_in_use() or "").startswith(embedder_key(config.Config(), short_path))
