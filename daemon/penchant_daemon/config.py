@@ -206,12 +206,13 @@ def _parsed(text: str, path: Path) -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             hint = f"settings are: {', '.join(setting_names())}"
             raise ConfigError(f"{path}: {key}: there is no such setting", hint) from error
-        raise ConfigError(f"{path}: {key}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+        given = f", not {first['input']!r}" if isinstance(first["input"], (str, int, float, bool)) else ""
+        raise ConfigError(f"{path}: {key}: {first['msg'][0].lower()}{first['msg'][1:]}{given}") from error
 
 
 def _replace(path: Path, text: str) -> None:

@@ -265,6 +265,7 @@ class Routes:
     async def log_events(self, request: Request) -> Response:
         batch, root = body.events(await self._bodies.read(request))
         with body.rooted(root):
+            _under_own_name(request, *batch.events)
             agent = request.state.agent
             results = await self._write(self._service.log_events, batch.events, agent, batch.source)
         return _json(EventsOut(results=results))
@@ -272,6 +273,7 @@ class Routes:
     async def remember(self, request: Request) -> Response:
         memories, is_list = body.memories(await self._bodies.read(request))
         with body.rooted(body.LIST if is_list else body.ONE):
+            _under_own_name(request, *memories)
             results = await self._write(self._service.remember, memories, request.state.agent)
         return _json(MemoriesOut(results=results) if is_list else results[0])
 
@@ -280,14 +282,20 @@ class Routes:
 
     async def recall(self, request: Request) -> Response:
         asked = body.one(await self._bodies.read(request), RecallRequest)
+        with body.rooted(body.ONE):
+            _under_own_name(request, asked)
         return _json(await self._read(self._service.recall, asked, request.state.agent))
 
     async def context(self, request: Request) -> Response:
         asked = body.one(await self._bodies.read(request), ContextRequest)
+        with body.rooted(body.ONE):
+            _under_own_name(request, asked)
         return _json(await self._read(self._service.context, asked, request.state.agent))
 
     async def feedback(self, request: Request) -> Response:
         given = body.one(await self._bodies.read(request), FeedbackRequest)
+        with body.rooted(body.ONE):
+            _under_own_name(request, given)
         return _json(await self._write(self._service.feedback, given, request.state.agent))
 
     async def forget(self, request: Request) -> Response:
@@ -472,6 +480,22 @@ def _only_over_the_socket(request: Request) -> None:
     peer: Peer = request.state.peer
     if peer.is_tcp:
         raise Forbidden(f"{request.url.path} is answered over the Unix socket only")
+
+
+def _under_own_name(
+    request: Request, *given: EventIn | MemoryIn | RecallRequest | ContextRequest | FeedbackRequest
+) -> None:
+    """Over TCP a caller is who its token says; on the socket it is the person's own program."""
+    peer: Peer = request.state.peer
+    if not peer.is_tcp:
+        return
+    own = request.state.agent
+    for position, each in enumerate(given):
+        if each.agent is not None and each.agent != own:
+            raise Forbidden(
+                f"the token was issued to {own!r}, not to {each.agent[:100]!r}",
+                field=f"body[{position}].agent",
+            )
 
 
 def _json(value: BaseModel) -> Response:

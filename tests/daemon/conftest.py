@@ -54,7 +54,9 @@ class Daemon:
         connection.connect(str(self.socket))
         return connection
 
-    def penchant(self, *arguments: str, stdin: str | None = None, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+    def penchant(
+        self, *arguments: str, stdin: str | None = None, timeout_s: float = 60.0
+    ) -> subprocess.CompletedProcess[str]:
         """Run one command of the command line against this daemon's data directory."""
         return run_penchant(self.env, *arguments, stdin=stdin, timeout_s=timeout_s)
 
@@ -78,7 +80,9 @@ def run_penchant(
 def environment(folder: Path) -> dict[str, str]:
     """What a daemon of a test runs in: a home folder and a data directory of its own below `folder`."""
     (folder / "home").mkdir(exist_ok=True)
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PENCHANT_", "XDG_DATA"))}
+    env = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PENCHANT_", "XDG_DATA"))
+    }
     return {**env, "HOME": str(folder / "home"), "PENCHANT_HOME": str(folder / "data")}
 
 

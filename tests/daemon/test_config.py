@@ -89,5 +89,7 @@ def test_every_list_of_texts_survives_writing_and_reading(paths: list[str], enab
 def test_reference_documents_every_setting_with_its_default_and_effect() -> None:
     rows = config.reference()
     assert ("limits", "pause_on_battery", "true") in [row[:3] for row in rows]
-    assert len(rows) == sum(len(type(getattr(config.Config(), name)).model_fields) for name in config.Config.model_fields)
+    assert len(rows) == sum(
+        len(type(getattr(config.Config(), name)).model_fields) for name in config.Config.model_fields
+    )
     assert all(effect.endswith(".") for _, _, _, effect in rows)
