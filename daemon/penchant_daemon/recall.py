@@ -43,14 +43,14 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
-#: Best by words and best by vector that are ranked, and how many in all once the turns around them have
-#: joined.
-#: More find nothing more (LoCoMo dev recall@10: 40 + 40 0.797, 60 + 60 0.797, 100 + 100 0.798, all turns
-#: 0.799).
+#: Best by words and best by vector that are ranked, and how many in all once the turns around them joined.
+#: More find nothing more (LoCoMo dev recall@10: 40 of each 0.797, 60 0.797, 100 0.798, all turns 0.799).
 N_SEEDS = 60
 N_CANDIDATES = 300
-#: Fewer matches by words than this, and parts of words are searched too (compounds, typing errors).
-FEW_MATCHES = 5
+#: A word of the query that no indexed text has is looked for inside of words, if it has so many characters.
+MIN_PART_CHARS = 4
+#: Of texts that the indexer has not reached yet, so many may be looked at.
+MAX_FRESH = 50
 
 _MEMORY_KINDS = ("fact", "decision", "procedure", "note")
 _MODEL_NAMES = re.compile(
@@ -70,10 +70,10 @@ class _Question:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Candidates by words: best first, and which of them hold the query's fragments to the letter."""
+    """Candidates by words, best first, and what of the query was looked for to the letter."""
 
     items: Ints
-    literal: Ints
+    literal: tuple[str, ...]
 
 
 class Recall:
@@ -135,7 +135,7 @@ class Recall:
     def _understand(
         self, request: wire.RecallRequest, agent: str, snapshot: IndexSnapshot, people: _People
     ) -> _Question:
-        as_of = None if request.as_of is None else _as_of(request.as_of, int(self._clock()))
+        as_of = None if request.as_of is None else _as_of(request.as_of)
         now = int(self._clock()) if as_of is None else as_of
         query = ranker.parse_query(request.query, names=people.names, now=now)
         if not query.words and not query.fragments:
@@ -160,8 +160,8 @@ class Recall:
         if project is not None:
             return project.key
         known = self._store.projects()
-        names = {p.name: p.name for p in known} | {p.path: p.path for p in known if p.path}
-        near = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name, list(dict.fromkeys(p.name for p in known)), n=3, cutoff=0.5)
+        near = near or difflib.get_close_matches(name, [p.path for p in known if p.path], n=3, cutoff=0.5)
         raise NotFound(
             f"no project is called {name[:200]!r}",
             field="body.project",
@@ -193,17 +193,15 @@ class Recall:
                 kinds=_MEMORY_KINDS,
             )
             found.append(store.candidates_by_words((*words, *query.name_words), n // 2, kept).items)
-        literal = np.zeros(0, dtype=np.int64)
-        if query.fragments:
-            literal = store.candidates_by_trigrams(query.fragments, n, asked.where).items
+        literal = (*query.fragments, *_unknown_words(query, snapshot))
+        if literal:
+            found.insert(0, store.candidates_by_trigrams(literal, n, asked.where).items)
         parts = [run[i : i + 3] for run in query.unspaced for i in range(len(run) - 2)][:32]
-        if not parts and sum(len(f) for f in found) + len(literal) < FEW_MATCHES:
-            parts = [w for w in query.words if len(w) >= 4]
         if parts:
             found.append(store.candidates_by_trigrams(parts, n, asked.where).items)
         if query.unspaced:
             found.append(_by_stems(query, snapshot, n * 2))
-        return _Found(_in_turn([literal, *found]), literal)
+        return _Found(_in_turn(found), literal)
 
     def _cosine(self, snapshot: IndexSnapshot, query: ranker.Query, warnings: list[str]) -> Floats | None:
         """Cosine of every item to the query, (n + 1,); None without an embedder or vectors of its model."""
@@ -256,7 +254,7 @@ class Recall:
             n_chars=snapshot.n_chars[items],
             cues=cues,
             cosine=self._own_cosine(snapshot, items, cosine),
-            exact=self._exact(asked.query, items, found),
+            exact=self._exact(items, found),
             stems=stems,
             offsets=offsets,
             document_frequency=snapshot.document_frequency(asked.query.hashes),
@@ -312,13 +310,13 @@ class Recall:
             return np.zeros(len(items), dtype=np.float32)
         return np.where(snapshot.has_vectors(items), cosine[items], np.float32(np.nan)).astype(np.float32)
 
-    def _exact(self, query: ranker.Query, items: Ints, found: _Found) -> Floats:
-        """Share of the query's fragments that each text holds to the letter; reads what words found."""
+    def _exact(self, items: Ints, found: _Found) -> Floats:
+        """Share of what was looked for to the letter that each text holds; reads what words found."""
         share = np.zeros(len(items), dtype=np.float32)
-        if not query.fragments:
+        if not found.literal:
             return share
         rows = np.flatnonzero(np.isin(items, found.items))
-        wanted = [f.lower() for f in query.fragments]
+        wanted = [f.lower() for f in found.literal]
         for row, text in zip(rows, self._store.texts(items[rows]), strict=True):
             low = text.lower()
             share[row] = sum(f in low for f in wanted) / len(wanted)
@@ -391,7 +389,13 @@ class Recall:
     ) -> wire.RecallResult:
         reasons = None
         if request.explain:
-            shown = ranker.Shown(record.content, record.speaker, record.kind, _seconds(record.occurred_at))
+            shown = ranker.Shown(
+                record.content,
+                record.speaker,
+                record.kind,
+                _seconds(record.occurred_at),
+                is_alone=record.session is None,
+            )
             reasons = [
                 wire.Reason(feature=c.feature, value=c.value, contribution=c.added, text=c.text)
                 for c in ranker.explain(query, ranking.values[place], ranking.contributions[place], shown)
@@ -440,8 +444,20 @@ class _People:
         return _People(texts, ranker.SpeakerNames(named), np.array(is_person, dtype=np.bool_))
 
 
+def _unknown_words(query: ranker.Query, snapshot: IndexSnapshot) -> tuple[str, ...]:
+    """Words that stand in no indexed text by themselves: parts of compounds, or of texts not indexed yet."""
+    plain = [w for w in query.words if len(w) >= MIN_PART_CHARS and not query.unspaced]
+    hashes = np.array([ranker.stem_hash(ranker.stem(w)) for w in plain], dtype=np.uint32)
+    unknown = snapshot.document_frequency(hashes) == 0
+    return tuple(w for w, is_unknown in zip(plain, unknown.tolist(), strict=True) if is_unknown)[:8]
+
+
 def _by_stems(query: ranker.Query, snapshot: IndexSnapshot, limit: int) -> Ints:
-    """Items that share the most (and rarest) character pairs with the query, for scripts without spaces."""
+    """Items that share the most (and rarest) character pairs with the query, for scripts without spaces.
+
+    FTS5 takes a whole run of such a script for one word. Of items whose pairs are not known yet, the
+    newest come too.
+    """
     every = np.arange(1, snapshot.n + 1, dtype=np.int64)
     data, offsets = snapshot.stems(every)
     rarity = 1.0 / (1.0 + snapshot.document_frequency(query.hashes))
@@ -450,7 +466,8 @@ def _by_stems(query: ranker.Query, snapshot: IndexSnapshot, limit: int) -> Ints:
         rows = np.unique(np.searchsorted(offsets, np.flatnonzero(data == h), side="right") - 1)
         score[rows] += weight
     best = np.flatnonzero(score)
-    return every[best[np.lexsort((-best, -score[best]))][:limit]]
+    fresh = every[~snapshot.has_stems(every)][-MAX_FRESH:]
+    return np.concatenate((every[best[np.lexsort((-best, -score[best]))][:limit]], fresh))
 
 
 def _in_turn(lists: Sequence[Ints]) -> Ints:
@@ -464,28 +481,19 @@ def _in_turn(lists: Sequence[Ints]) -> Ints:
     return members[np.sort(first)]
 
 
-def _as_of(text: str, now: int) -> int:
-    """The last second that `as_of` includes: a day counts to its end."""
+def _as_of(text: str) -> int:
+    """The second up to which `as_of` looks; a day without a time counts to its end."""
     try:
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", text.strip()):
-            day = datetime.combine(date.fromisoformat(text.strip()), datetime.min.time(), UTC)
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            day = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
             return int((day + timedelta(days=1)).timestamp()) - 1
-        if re.match(r"\d{4}-\d\d-\d\d[T ]", text.strip()):
-            return _seconds(text.strip())
+        return _seconds(text)
     except (ValueError, OverflowError) as error:
-        raise _no_time(text) from error
-    ranges = ranker.time_ranges(text, now)
-    if len(ranges) == 1 and ranges[0].end is not None and ranges[0].words.strip() == text.strip():
-        return ranges[0].end - 1
-    raise _no_time(text)
-
-
-def _no_time(text: str) -> InvalidField:
-    return InvalidField(
-        f"as_of is no date or time: {text[:100]!r}",
-        field="body.as_of",
-        hint="write a day (2026-11-23), a time (2026-11-23T10:00:00Z), or words such as 'yesterday'",
-    )
+        raise InvalidField(
+            f"as_of is no date or time: {text[:100]!r}",
+            field="body.as_of",
+            hint="write a day (2026-11-23) or a time (2026-11-23T10:00:00Z)",
+        ) from error
 
 
 def _seconds(text: str) -> int:

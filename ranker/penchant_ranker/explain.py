@@ -33,12 +33,13 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a sentence about a result may name."""
+    """What a sentence about a result may name; `is_alone` when no turns stand around it."""
 
     content: str
     speaker: str | None
     kind: str
     occurred_at: int
+    is_alone: bool = False
 
 
 def explain(
@@ -48,6 +49,8 @@ def explain(
 
     :param values: (len(FEATURES),) raw features.
     :param contributions: (len(FEATURES),) what each added.
+
+    What says the same of the turns around a text that stands alone is left out.
     """
     total = float(np.abs(contributions).sum())
     found = []
@@ -64,10 +67,12 @@ def explain(
 def _in_words(name: str, value: float, query: Query, shown: Shown) -> str | None:
     """A sentence for one feature; None where its value says nothing."""
     if name in ("words_window", "words_answer", "words"):
-        return _about_words(name, query, shown.content)
+        return _about_words(name, query, shown)
     match name:
         case "meaning":
             return f"close in meaning (cosine {value:.2f})" if value else None
+        case "meaning_near" | "meaning_session" if shown.is_alone:
+            return None
         case "meaning_near":
             return f"close in meaning to what was said around it (cosine {value:.2f})"
         case "meaning_session":
@@ -104,19 +109,21 @@ def _in_words(name: str, value: float, query: Query, shown: Shown) -> str | None
     return None
 
 
-def _about_words(name: str, query: Query, content: str) -> str:
+def _about_words(name: str, query: Query, shown: Shown) -> str | None:
+    """Which words it shares with the question: one sentence for the text, one for what stands around it."""
     wanted = set(query.stems)
-    own = [w for w in dict.fromkeys(words(content)) if w not in STOP_WORDS and stem(w) in wanted]
-    if not own:
-        if name == "words_answer":
-            return "the question just before it has words of the question"
-        return "the turns around it have words of the question"
-    named = ", ".join(f"“{w}”" for w in own[:6])
-    return {
-        "words": f"says {named}",
-        "words_answer": f"says {named}, or answers a question that does",
-        "words_window": f"says {named}, or stands beside turns that share words with the question",
-    }[name]
+    content = dict.fromkeys(words(shown.content))
+    own = [w for w in content if w not in STOP_WORDS and stem(w) in wanted][:6]
+    said = f"says {', '.join(f'“{w}”' for w in own)}" if own else ""
+    if name == "words":
+        return said or None
+    if name == "words_answer":
+        if shown.is_alone or own:
+            return None  # the sentence on words_window names them
+        return "the question just before it has words of yours"
+    if shown.is_alone:
+        return said or None
+    return said or "the turns around it have words of your question"
 
 
 def _about_speaker(value: float, query: Query, shown: Shown) -> str | None:
