@@ -75,6 +75,7 @@ class SecretMasker:
         self._cache_dir = cache_dir
         self._enabled = enabled
         self._lock = threading.Lock()
+        self._loading = threading.Lock()  # compiling takes seconds, and nobody who counts waits for it
         self._scanner: Scanner | None = None
         self._problem: str | None = None
         self._is_settled = False  # loaded, or known to be missing
@@ -131,7 +132,7 @@ class SecretMasker:
     def _loaded(self) -> Scanner | None:
         if self._is_settled:
             return self._scanner
-        with self._lock:
+        with self._loading:
             if not self._is_settled:
                 self._scanner, self._problem = _open_scanner(self._cache_dir)
                 self._is_settled = True
