@@ -26,7 +26,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, Final
 
-from penchant_daemon.errors import PenchantError
+from penchant_daemon.errors import PenchantError, StartError
 from penchant_daemon.home import home_dir, socket_path
 
 PARSE_ERROR: Final = -32700
@@ -43,6 +43,7 @@ AGENT_CHARS = 64
 
 _READ_BYTES = 65_536
 _INPUT, _OUTPUT = 0, 1
+_UNAVAILABLE = 503
 _VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 _CLIENT_KEY = "io.modelcontextprotocol/clientInfo"
 # Requests whose subject the protocol (from 2026-07-28 on) repeats in a header, and where it stands.
@@ -176,6 +177,9 @@ class Forwarder:
             if "result" not in message and "error" not in message:
                 self._write(_error(message.get("id"), INVALID_REQUEST, "the message has no method"))
             return  # an answer: the daemon asks nothing
+        if not isinstance(message.get("id", 0), (str, int, float)):
+            self._write(_error(None, INVALID_REQUEST, "the id of a request is a string or a number"))
+            return
         if method == "notifications/cancelled":
             self._cancel(message)
             return
@@ -272,10 +276,11 @@ class Forwarder:
             try:
                 for n_answers, answer in enumerate(exchange.send(), start=1):  # noqa: B007 (used below)
                     yield _with_id(answer, request_id)
-                return
-            except _NoDaemon as error:
-                problem = f"no daemon answers on {self._address}: {error}"
-                may_try_again = True
+                if n_answers or "id" not in message:
+                    return
+                problem, may_try_again = "the daemon gave no answer", False
+            except _NotServed as error:
+                problem, may_try_again = str(error), True
             except (OSError, _Broken) as error:
                 problem = f"the daemon went away before it answered: {error}"
                 may_try_again = not n_answers and _may_repeat(message)
@@ -296,7 +301,13 @@ class Forwarder:
         with self._starting:
             from penchant_daemon import lifecycle
 
-            lifecycle.start(self._home, timeout_s=START_TIMEOUT_S)
+            try:
+                lifecycle.start(self._home, timeout_s=START_TIMEOUT_S)
+            except StartError:
+                # A daemon that was told to stop may hold its lock for nearly as long as we waited.
+                if lifecycle.owner(self._home) is not None:
+                    raise
+                lifecycle.start(self._home, timeout_s=START_TIMEOUT_S)
 
     def _write(self, line: bytes) -> None:
         # The descriptor rather than sys.stdout: nothing may be left in a buffer when a thread is cut off.
@@ -307,8 +318,8 @@ class Forwarder:
                 data = data[os.write(_OUTPUT, data) :]
 
 
-class _NoDaemon(Exception):
-    """Nothing listens: the message was not sent."""
+class _NotServed(Exception):
+    """Nothing listens, or the daemon is stopping: nothing was done."""
 
 
 class _Broken(Exception):
@@ -338,7 +349,7 @@ class _Exchange:
     def send(self) -> Iterator[bytes]:
         """Send the request and yield each JSON-RPC message of its response.
 
-        :raises _NoDaemon: nothing listens.
+        :raises _NotServed: nothing listens, or the daemon is stopping.
         :raises _Broken: the response ended early or is no HTTP.
         :raises OSError: the connection broke.
         """
@@ -346,7 +357,8 @@ class _Exchange:
             try:
                 connection.connect(self._address)
             except OSError as error:
-                raise _NoDaemon(error.strerror or str(error)) from error
+                reason = error.strerror or str(error)
+                raise _NotServed(f"no daemon answers on {self._address}: {reason}") from error
             with self._lock:
                 if self.is_cancelled:
                     return
@@ -374,6 +386,8 @@ def _messages(stream: BufferedReader) -> Iterator[bytes]:
     if 200 <= status < 300:
         if whole:
             yield whole
+    elif status == _UNAVAILABLE:
+        raise _NotServed(_reason(status, whole))
     else:
         yield _refusal(status, whole)
 
@@ -437,19 +451,28 @@ def _events(body: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _refusal(status: int, body: bytes) -> bytes:
-    """A JSON-RPC error for an HTTP error, which holds one already or the daemon's own error shape."""
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        said = None
-    error = said.get("error") if isinstance(said, dict) else None
-    if isinstance(said, dict) and "jsonrpc" in said and isinstance(error, dict):
+    """A JSON-RPC error for an HTTP error, whose body may hold one already."""
+    said = _parsed(body)
+    if "jsonrpc" in said and isinstance(said.get("error"), dict):
         return body
-    text = f"the daemon answered {status}"
-    if isinstance(error, dict) and isinstance(error.get("message"), str):
-        hint = error.get("hint")
-        text = f"{error['message']}; {hint}" if isinstance(hint, str) else error["message"]
-    return _error(None, INVALID_REQUEST if status < 500 else INTERNAL_ERROR, text)
+    return _error(None, INVALID_REQUEST if status < 500 else INTERNAL_ERROR, _reason(status, body))
+
+
+def _reason(status: int, body: bytes) -> str:
+    """Why the daemon refused, from its own error shape."""
+    error = _parsed(body).get("error")
+    if not isinstance(error, dict) or not isinstance(error.get("message"), str):
+        return f"the daemon answered {status}"
+    message, hint = error["message"], error.get("hint")
+    return f"{message}; {hint}" if isinstance(hint, str) else str(message)
+
+
+def _parsed(body: bytes) -> Message:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _with_id(answer: bytes, request_id: object) -> bytes:

@@ -164,6 +164,8 @@ def test_what_is_no_message_is_refused_and_the_next_is_answered(daemon: Path, st
         "id": 3,
         "error": {"code": forward.INVALID_REQUEST, "message": "the message has no method"},
     }
+    host.write(b'{"jsonrpc": "2.0", "id": {}, "method": "ping"}')
+    assert host.read()["error"]["code"] == forward.INVALID_REQUEST
     host.write(b"")
     host.write(b'{"jsonrpc": "2.0", "id": 9, "result": {}}')  # an answer to a question nobody asked
     assert host.ask("ping", id=4) == {"jsonrpc": "2.0", "id": 4, "result": {}}
@@ -372,6 +374,7 @@ def test_a_streamed_answer_arrives_message_by_message(home: Path, peer: Peer, st
             "not you; go",
         ),
         (response(b"", status="500 Oh"), "the daemon answered 500"),
+        (response(b"", status="202 Accepted"), "the daemon gave no answer"),
         (
             response(
                 b'{"jsonrpc": "2.0", "id": null, "error": {"code": -1, "message": "bad"}}', status="400 No"
@@ -404,6 +407,21 @@ def test_a_question_whose_answer_broke_off_is_asked_again_once(
         _, message = peer.answer(response(result(1)))
         assert message["params"]["name"] == "recall"
         assert host.read() == {"jsonrpc": "2.0", "id": 1, "result": {}}
+
+
+def test_a_daemon_that_is_stopping_is_asked_again_once(home: Path, peer: Peer, start_host: StartHost) -> None:
+    stopping = response(b'{"error": {"code": "unavailable", "message": "stopping"}}', status="503 No")
+    with lifecycle.Lock.acquire(home):
+        host = start_host(home)
+        call = {"name": "log_event", "arguments": {}}  # nothing was done, so even this may be sent again
+        host.send("tools/call", call, id=1)
+        peer.answer(stopping)
+        peer.answer(response(result(1)))
+        assert host.read() == {"jsonrpc": "2.0", "id": 1, "result": {}}
+        host.send("tools/call", call, id=2)
+        peer.answer(stopping)
+        peer.answer(stopping)
+        assert host.read()["error"]["message"] == "stopping"
 
 
 def test_a_call_that_may_have_acted_is_not_made_twice(home: Path, peer: Peer, start_host: StartHost) -> None:

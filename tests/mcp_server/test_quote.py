@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,16 +14,20 @@ from penchant_mcp_server.quote import NOTICE, Quotation, quoted
 IMPRESSION = "01KB0000000000000000000000"
 
 
-def quotation(content: str, **other: str) -> Quotation:
-    fields = {
-        "id": "01A",
-        "said_at": "2026-11-20T10:00:00.000Z",
-        "kind": "decision",
-        "origin": "user",
-        "agent": "claude-code",
-        **other,
-    }
-    return Quotation(content=content, **fields)
+PLAIN = Quotation(
+    id="01A",
+    content="",
+    said_at="2026-11-20T10:00:00.000Z",
+    kind="decision",
+    origin="user",
+    agent="claude-code",
+)
+
+
+def quotation(
+    content: str, session: str | None = None, project: str | None = None, speaker: str | None = None
+) -> Quotation:
+    return replace(PLAIN, content=content, session=session, project=project, speaker=speaker)
 
 
 def test_each_item_shows_its_date_its_session_and_where_it_came_from() -> None:

@@ -32,7 +32,10 @@ def remember_tool(client: AsyncClient) -> PenchantTool:
         scope: wire.Scope | None = None,
     ) -> Remembered:
         """Store a decision, preference, fact or procedure that will matter in later sessions."""
-        memory = checked(wire.MemoryIn, content=content, kind=kind, project=project, scope=scope)
+        # Whatever it is about, these are the assistant's words: only what the user typed counts as the user's.
+        memory = checked(
+            wire.MemoryIn, content=content, kind=kind, project=project, scope=scope, origin="assistant"
+        )
         with refusals_for_the_model():
             (receipt,) = await client.as_agent(agent_of(call)).remember([memory])
         return Remembered(id=receipt.id, status=receipt.status, masked=receipt.masked)
