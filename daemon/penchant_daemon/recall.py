@@ -116,9 +116,13 @@ class Recall:
                 f"the query has {len(request.query)} characters: ranked by the first {ranker.MAX_QUERY_CHARS}"
             )
         visible = self._visible(snapshot, asked)
-        by_words = self._threads.submit(self._by_words, asked, snapshot)
-        cosine = self._cosine(snapshot, asked.query, warnings)
-        found = by_words.result()
+        if self.embedder is None:
+            found = self._by_words(asked, snapshot)
+            cosine = self._cosine(snapshot, asked.query, warnings)
+        else:
+            by_words = self._threads.submit(self._by_words, asked, snapshot)
+            cosine = self._cosine(snapshot, asked.query, warnings)
+            found = by_words.result()
         pool = self._pool(snapshot, visible, people, asked, found, cosine)
         ranking = ranker.rank(asked.query, pool)
         shown = self._select(request, pool.items[ranking.rows])
@@ -276,11 +280,10 @@ class Recall:
         by_words = by_words[visible[by_words]]
         lists = [by_words]
         if cosine is not None:
-            hidden = np.where(visible, cosine, -np.inf)
-            n = min(n_seeds, len(hidden) - 1)
-            top = np.argpartition(-hidden, n - 1)[:n] if n > 0 else np.zeros(0, dtype=np.int64)
-            top = top[np.isfinite(hidden[top])]
-            lists.append(top[np.lexsort((top, -hidden[top]))])
+            seen = np.where(visible, cosine, np.float32(-2.0))
+            top = np.argpartition(seen, -n_seeds)[-n_seeds:] if n_seeds < len(seen) else np.arange(len(seen))
+            top = top[seen[top] > -2.0]
+            lists.append(top[np.lexsort((top, -seen[top]))])
         seeds = _in_turn(lists)
         around = snapshot.neighbours(seeds, 2)
         wider = np.concatenate((seeds, around[:, 3], around[:, 1], around[:, 4], around[:, 0]))

@@ -13,7 +13,7 @@ def estimated_tokens(text: str) -> int:
     >>> estimated_tokens("She painted a sunrise."), estimated_tokens("数据库迁移")
     (6, 5)
     """
-    n_latin = sum(1 for c in text if ord(c) < 0x250)
+    n_latin = len(text) if text.isascii() else len(text.encode("latin-1", "ignore"))
     return -(-n_latin // 4) + len(text) - n_latin
 
 
