@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -229,6 +230,23 @@ def test_asking_twice_gives_the_same_answer(store: Store, recall: Recall, embedd
     shown = [[(r.id, r.score) for r in a.results] for a in answers]
     assert shown[0] == shown[1] == shown[2]
     assert len({a.impression_id for a in answers}) == 3
+
+
+def test_many_recall_at_once_while_others_write_and_forget(
+    store: Store, recall: Recall, embedder: Embedder
+) -> None:
+    remember(store, "The lighthouse keeper is called Ida.")
+    index(store, embedder)
+
+    def ask(number: int) -> str:
+        if number % 3 == 0:
+            (id_,) = remember(store, f"Ship {number} passed the lighthouse.")
+            store.forget([id_]).result()
+        return first(recall, "What is the lighthouse keeper called?")
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = set(threads.map(ask, range(60)))
+    assert answers == {"The lighthouse keeper is called Ida."}
 
 
 # ---- what may be seen
