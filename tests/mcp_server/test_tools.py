@@ -15,7 +15,7 @@ from mcp_types import TextContent, TextResourceContents
 from tests.mcp_server.conftest import connected
 from tokenizers import Tokenizer
 
-from penchant_daemon import wire
+from penchant_daemon import lifecycle, wire
 from penchant_daemon.client import AsyncClient, Client
 from penchant_mcp_server.instructions import INSTRUCTIONS
 from penchant_mcp_server.quote import NOTICE
@@ -180,8 +180,6 @@ async def test_a_limit_is_kept(daemon: Path) -> None:
 
 
 async def test_nothing_found_is_an_answer_and_no_error(home: Path) -> None:
-    from penchant_daemon import lifecycle
-
     lifecycle.start(home, timeout_s=30)
     async with connected(home) as client:
         found = await call(client, "recall", query="anything")
