@@ -13,6 +13,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from penchant_daemon import __version__, config, lifecycle, logs
@@ -23,7 +24,8 @@ from penchant_daemon.capture.inject import ContextBuilder
 from penchant_daemon.capture.intake import Intake
 from penchant_daemon.capture.secrets import SecretMasker
 from penchant_daemon.capture.watch import Watcher
-from penchant_daemon.errors import HomeError, PenchantError
+from penchant_daemon.detached import detached
+from penchant_daemon.errors import HomeError
 from penchant_daemon.indexer import Indexer
 from penchant_daemon.learners.jobs import JobKind, JobRunner
 from penchant_daemon.learners.titles import JOB_KIND as TITLE_JOB
@@ -95,6 +97,7 @@ class Daemon:
             cpu_share=self.limits.background_cpu_share,
         )
         self._tasks: list[asyncio.Task[None]] = []
+        self._failed: list[Problem] = []
         self.bus.call(self._on_published)
         parts = Parts(
             home=home,
@@ -117,6 +120,7 @@ class Daemon:
                 self.watcher.problems,
                 self._secrets_problems,
                 lambda: self.mounts.problems(),
+                lambda: self._failed,
             ],
         )
         self.service = Service(parts, settings)
@@ -139,10 +143,18 @@ class Daemon:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._on_signal, name)
         await self.server.serve(sockets=listeners)
-        await self.mounts.aclose()
-        await asyncio.gather(
-            self.jobs.stop(), self.worker.stop(), asyncio.to_thread(self.watcher.stop), return_exceptions=True
+        for task in self._tasks:
+            task.cancel()
+        ended = await asyncio.gather(
+            self.mounts.aclose(),
+            self.jobs.stop(),
+            self.worker.stop(),
+            detached(self.watcher.stop, "watch-stop"),
+            return_exceptions=True,
         )
+        for error in ended:
+            if isinstance(error, Exception):
+                log.error("part_ended_badly", exc_info=error)
 
     def close(self) -> None:
         """End every part; what was acknowledged is flushed. The order is that of the data: takers first."""
@@ -160,23 +172,27 @@ class Daemon:
         self.jobs.start()
         self._tasks = [
             asyncio.create_task(self.mounts.load_all(), name="mounts"),
-            asyncio.create_task(asyncio.to_thread(self._warm_up), name="warm-up"),
+            asyncio.create_task(self._start_part("secrets", self.secrets.load)),
+            asyncio.create_task(self._start_part("spool", self._drain_spool)),
             asyncio.create_task(
-                asyncio.to_thread(self.watcher.start, self.service.config.watch), name="watch"
+                self._start_part("watch", lambda: self.watcher.start(self.service.config.watch))
             ),
         ]
 
-    def _warm_up(self) -> None:
-        """Load the detectors and what hooks left while no daemon ran."""
-        self.secrets.load()
+    async def _start_part(self, part: str, start: Callable[[], None]) -> None:
+        """Start what may fail without harm to the rest: it is said in the status."""
         try:
-            n_events = self.intake.drain_spool(self.home)
-        except (PenchantError, StoreError, OSError):
-            log.exception("spool_not_drained")
-            return
+            await detached(start, f"start-{part}")
+        except Exception as error:  # noqa: BLE001 (outermost for this part: the daemon goes on without it)
+            log.exception("part_failed", part=part)
+            message = f"could not be started: {logs.described(error)}"
+            self._failed.append(Problem(part=part, message=message, fix="penchant logs, penchant restart"))
+
+    def _drain_spool(self) -> None:
+        """Log what hooks left while no daemon ran."""
+        n_events = self.intake.drain_spool(self.home)
         if n_events:
             log.info("spool_drained", n_events=n_events)
-            self.indexer.wake()
 
     def _relieve(self) -> None:
         """Memory is over its cap: give back what can be loaded again."""

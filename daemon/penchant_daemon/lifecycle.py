@@ -105,9 +105,10 @@ class Lock:
         self.release()
 
 
-def prepare_home(home: Path) -> list[str]:
+def prepare_home(home: Path, *, repair: bool = True) -> list[str]:
     """Make the data directory, private to its user, and check that it can be written.
 
+    :param repair: close a directory that is open to others; False leaves that to the daemon, which logs it.
     :return: what had to be put right, as log lines without personal data; empty when nothing had.
     :raises HomeError: it is a file, is another user's, cannot be written, or is too long for a socket's path.
     """
@@ -127,7 +128,7 @@ def prepare_home(home: Path) -> list[str]:
         raise HomeError(f"{home} cannot be made: {error.strerror}", _home_hint(home)) from error
     if status.st_uid != os.getuid():
         raise HomeError(f"{home} belongs to user {status.st_uid}, not to {os.getuid()}", _home_hint(home))
-    if status.st_mode & 0o077:
+    if status.st_mode & 0o077 and repair:
         try:
             home.chmod(0o700)
         except OSError as error:
@@ -233,7 +234,7 @@ def start(
     """
     if owner(home) is not None and accepts(home):
         return False
-    prepare_home(home)
+    prepare_home(home, repair=False)
     deadline = time.monotonic() + timeout_s
     ready_read, ready_write = os.pipe()
     arguments = [

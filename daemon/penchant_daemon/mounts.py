@@ -16,6 +16,7 @@ import httpx2
 
 from penchant_daemon.access import App, Inside, Receive, Scope, Send, error_response
 from penchant_daemon.client import AGENT_HEADER, AsyncClient
+from penchant_daemon.detached import detached
 from penchant_daemon.errors import NotFound, Unavailable
 from penchant_daemon.logs import described, logger
 from penchant_daemon.peer import Peer
@@ -101,8 +102,8 @@ class Mounts:
 
     async def _load(self, name: str, point: EntryPoint) -> Any:
         try:
-            mount: Callable[[AsyncClient], Any] = await asyncio.to_thread(point.load)
-            app = await asyncio.to_thread(mount, self._client)
+            mount: Callable[[AsyncClient], Any] = await detached(point.load, f"import-{name}")
+            app = await detached(lambda: mount(self._client), f"mount-{name}")
             self._apps[name] = await app if inspect.isawaitable(app) else app
         except Exception as error:  # noqa: BLE001 (somebody else's package: it must not take the daemon along)
             self._errors[name] = described(error)
