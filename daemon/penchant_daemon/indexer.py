@@ -151,7 +151,10 @@ class Indexer:
         """How far the vectors are, and what the thread does."""
         key = self._reindex_key or self._key_in_use()
         done, total = self._store.index_progress(key) if key else (0, self._store.counts().items)
-        return IndexOut(model=key, done=done, total=total, state=self._state, detail=self._detail)
+        state = self._state
+        if self._reindex_key is not None and state == "idle":  # asked for, and not begun yet
+            state = "reindexing"
+        return IndexOut(model=key, done=done, total=total, state=state, detail=self._detail)
 
     def model_status(self) -> ModelOut:
         """The embedder that recall uses now."""
