@@ -167,15 +167,16 @@ def grounded_title(written: str, said: Sequence[str]) -> str | None:
     text = _LABEL.sub("", lines[0].strip(_AROUND)).strip(_AROUND) if lines else ""
     known = {stem for message in said for stem in stems(message)}
     known |= {stem[:-1] for stem in known if len(stem) > 2 and stem[-1] == stem[-2]}  # add, adding
-    best = None
+    best, n_words = None, MIN_WORDS - 1
     for end in _CLAUSE_END.finditer(text):
         clauses = _SPACE.sub(" ", text[: end.start()]).strip(_AROUND)
         title = _shortened(clauses)
         words = set(stems(title))
         if not words <= known:
             break
-        if len(words) >= MIN_WORDS and (best is None or title == clauses):
-            best = title  # a later clause only counts when it fits whole
+        # A later clause counts when it says more, and fits whole.
+        if len(words) > n_words and (best is None or title == clauses):
+            best, n_words = title, len(words)
     return None if best is None else best[0].upper() + best[1:]
 
 
