@@ -1,9 +1,9 @@
 """Keyed digests and the hash chain over events.
 
 The key lies outside of the databases (`chain.key`, 0600). Each event's link is HMAC-SHA256 over the link before it, its
-id, its time and the keyed digest of its text; so a row that was changed, removed or put in breaks the chain, while the text
-of a row can be erased without breaking it. The seal (a keyed digest of the last link and the number of events) shows when
-rows were cut off at the end.
+id, its time and the keyed digest of its text; so a row that was changed, removed or put in breaks the chain, while
+the text of a row can be erased without breaking it. The seal (a keyed digest of the last link and the number of
+events) shows when rows were cut off at the end.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Numeric columns in files, addressed by item: what the indexer computed. Derived; can be rebuilt at any time.
 
-Written with `write` and read through a memory map: a full disk is an error of the write (a store into a map would kill the
-process instead). A row counts only while its `tag` equals the item's, so rows of erased items, of another database or of a
-power cut are simply absent.
+Written with `write` and read through a memory map: a full disk is an error of the write (a store into a map would
+kill the process instead). A row counts only while its `tag` equals the item's, so rows of erased items, of another
+database or of a power cut are simply absent.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Column:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             make_private(path, 0o600)
             self._file = os.fdopen(descriptor, "r+b", buffering=0)
-            self._rows = self._mapped_rows(os.path.getsize(path) // self._row_bytes)
+            self._rows = self._mapped_rows(path.stat().st_size // self._row_bytes)
             self._array = self._map()
         except OSError as error:
             raise os_error(error, path) from error

@@ -329,8 +329,10 @@ class Writer:
         else:
             for job, result in done:
                 self._finish(job, result)
-        for job, error in failed:
-            job.future.set_exception(typed(error, self._path) if isinstance(error, dbapi2.Error) else error)
+        for job, reason in failed:
+            job.future.set_exception(
+                typed(reason, self._path) if isinstance(reason, dbapi2.Error) else reason
+            )
 
     def _finish(self, job: _Job[Any], result: object) -> None:
         try:

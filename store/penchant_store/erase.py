@@ -1,8 +1,9 @@
 """Erasure: what was forgotten is in no file of the data directory any more.
 
-Rows go (of an event, only what it said: the row stays in the hash chain with the keyed digest of its text), then the index
-entries; `optimize` rewrites FTS5's index so that no shadow content stays; `secure_delete` overwrites freed pages; the WAL is
-emptied. What was derived from an erased event goes with it: memories distilled from it, titles of its session, waiting jobs.
+Rows go (of an event, only what it said: the row stays in the hash chain with the keyed digest of its text), then the
+index entries; `optimize` rewrites FTS5's index so that no shadow content stays; `secure_delete` overwrites freed
+pages; the WAL is emptied. What was derived from an erased event goes with it: memories distilled from it, titles of
+its session, waiting jobs.
 """
 
 from __future__ import annotations

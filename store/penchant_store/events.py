@@ -1,10 +1,14 @@
-"""Events: what was said and done, append-only, each once, in a hash chain. The message events are also items (episodes)."""
+"""Events.
+
+What was said and done, append-only, each once, in a hash chain. The message events are also items (episodes).
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from penchant_store import fields, items, times
@@ -331,11 +335,16 @@ def session_events(readers: Readers, session: str, limit: int, after_position: i
     return [record(row) for row in rows]
 
 
+_RECORD_FIELDS = tuple(field.name for field in dataclass_fields(EventRecord))
+
+
 def record(row: Row) -> EventRecord:
     """The record of a row of `_COLUMNS`."""
     meta: Any = None if row[15] is None else parsed(row[15])
     refers_to: Any = () if row[16] is None else tuple(parsed(row[16]))
-    return EventRecord(*row[:15], meta, refers_to, row[17], row[18] is not None)
+    values: dict[str, Any] = dict(zip(_RECORD_FIELDS, row, strict=False))
+    values.update(meta=meta, refers_to=refers_to, is_erased=row[18] is not None)
+    return EventRecord(**values)
 
 
 def parsed(text: str) -> Any:

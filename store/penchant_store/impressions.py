@@ -72,7 +72,7 @@ def impression(readers: Readers, id: str) -> ImpressionRecord | None:
             (row[0],),
         ).fetchall()
     items = tuple(ImpressionItem(id, rank, score, parsed(features)) for id, rank, score, features in shown)
-    return ImpressionRecord(*row[1:8], items, row[8])
+    return ImpressionRecord(row[1], row[2], row[3], row[4], row[5], row[6], row[7], items, row[8])
 
 
 def check_outcome(outcome: NewOutcome) -> NewOutcome:

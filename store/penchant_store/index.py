@@ -289,7 +289,10 @@ class RecallIndex:
             return IndexSnapshot(
                 n=self._n,
                 **views,  # type: ignore[arg-type]
-                **self._vocabularies,
+                agents=self._vocabularies["agents"],
+                projects=self._vocabularies["projects"],
+                sessions=self._vocabularies["sessions"],
+                speakers=self._vocabularies["speakers"],
                 text_columns=self.text,
                 vector_columns=self.vectors,
                 _order_of=self._order_of,

@@ -1,6 +1,7 @@
 """Items: everything that can be recalled, with a dense number each (0 is none). Derived from events and memories.
 
-An item is kept as one packed row of `PACKED` in the table `items`, so that 100,000 of them load in tens of milliseconds.
+An item is kept as one packed row of `PACKED` in the table `items`, so that 100,000 of them load in tens of
+milliseconds.
 """
 
 from __future__ import annotations

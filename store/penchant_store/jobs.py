@@ -1,4 +1,8 @@
-"""Jobs: background work in the database, so that nothing is lost with a process. A failed job is tried MAX_ATTEMPTS times."""
+"""Jobs.
+
+Background work in the database, so that nothing is lost with a process. A failed job is tried MAX_ATTEMPTS
+times.
+"""
 
 from __future__ import annotations
 
@@ -68,8 +72,8 @@ def finish(connection: Connection, id: str, error: str | None) -> None:
     else:
         # A younger job with the same key may wait already: then this one has no use any more.
         connection.execute(
-            "DELETE FROM jobs WHERE id = ? AND EXISTS (SELECT 1 FROM jobs w WHERE w.kind = jobs.kind AND w.id <> jobs.id"
-            " AND w.dedupe_key = jobs.dedupe_key AND w.status = 'queued') AND attempts < ?",
+            "DELETE FROM jobs WHERE id = ? AND EXISTS (SELECT 1 FROM jobs w WHERE w.kind = jobs.kind"
+            " AND w.id <> jobs.id AND w.dedupe_key = jobs.dedupe_key AND w.status = 'queued') AND attempts < ?",
             (id, MAX_ATTEMPTS),
         )
         row = connection.execute("SELECT attempts FROM jobs WHERE id = ?", (id,)).fetchone()

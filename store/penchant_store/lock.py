@@ -1,4 +1,7 @@
-"""The lock of a data directory: one process (and one Store in it) at a time. It goes with the process, however that ends."""
+"""The lock of a data directory.
+
+One process (and one Store in it) at a time. It goes with the process, however that ends.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Brings a database file to the schema of this version: numbered, forward only, each step in one transaction with its record.
+"""Brings a database file to the schema of this version: numbered, forward only, each step in one transaction with its
+record.
 
 The number of the last step is also the file's `user_version`, so an up-to-date file opens without loading sqlite-utils.
 """
@@ -9,6 +10,7 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any, cast
 
 from penchant_store.connection import Connection, complete_statement
 from penchant_store.errors import StoreTooNew
@@ -53,16 +55,17 @@ def migrate(
     row = connection.execute("PRAGMA user_version").fetchone()
     version = int(row[0]) if row else 0
     if version > newest:
-        raise StoreTooNew(
-            f"{path} has schema {version} and this Penchant knows {newest}: it was written by a newer version; "
-            "update Penchant, or set PENCHANT_HOME to another directory"
+        reason = (
+            f"{path} has schema {version} and this Penchant knows {newest}: it comes from a newer version"
         )
+        raise StoreTooNew(f"{reason}; upgrade Penchant, or set PENCHANT_HOME to another directory")
     missing = [step for step in steps if step.number > version]
     if not missing:
         return 0
     import sqlite_utils  # 90 ms, and needed only when there is something to do
 
-    database = sqlite_utils.Database(connection, recursive_triggers=False)
+    # sqlite-utils names the standard driver in its types and works over any DB-API connection of SQLite.
+    database = sqlite_utils.Database(cast(Any, connection), recursive_triggers=False)
     for step in missing:
         connection.execute("BEGIN IMMEDIATE")
         try:

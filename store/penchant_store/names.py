@@ -1,4 +1,7 @@
-"""Agents, speakers, projects and sessions as the writer sees them: made when new, numbers kept in RAM until a rollback."""
+"""Agents, speakers, projects and sessions as the writer sees them.
+
+Made when new, numbers kept in RAM until a rollback.
+"""
 
 from __future__ import annotations
 

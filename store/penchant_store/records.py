@@ -1,7 +1,7 @@
 """What goes into the store and what comes out: frozen dataclasses, never rows.
 
-Times are UTC ISO-8601 with milliseconds and `Z` (`2026-11-23T10:00:00.000Z`); other offsets are converted on the way in.
-Ids are ULIDs. "Not set" is None.
+Times are UTC ISO-8601 with milliseconds and `Z` (`2026-11-23T10:00:00.000Z`); other offsets are converted on the way
+in. Ids are ULIDs. "Not set" is None.
 """
 
 from __future__ import annotations
@@ -131,7 +131,8 @@ class MemoryReceipt:
 class MemoryRecord:
     """A memory or an episode (a logged message), whole.
 
-    `digest` is the keyed digest of its text (`Store.digest`); `is_event` tells an episode that is an event from a memory.
+    `digest` is the keyed digest of its text (`Store.digest`); `is_event` tells an episode that is an event from a
+    memory.
     """
 
     id: str

@@ -54,4 +54,4 @@ def source_cursors(readers: Readers) -> list[SourceCursor]:
 
 
 def _cursor(row: Row) -> SourceCursor:
-    return SourceCursor(*row[:6], parsed(row[6]), row[7])
+    return SourceCursor(row[0], row[1], row[2], row[3], row[4], row[5], parsed(row[6]), row[7])

@@ -1,7 +1,8 @@
 """The store: one object through which all of the data is read and written.
 
-Truth is in `memory.db` (events, memories) and `behaviour.db` (impressions, outcomes); everything under `index/`, the words and the
-trigrams is derived from it. Writes return futures that are resolved once the data is on disk; reads never wait for writes.
+Truth is in `memory.db` (events, memories) and `behaviour.db` (impressions, outcomes); everything under `index/`, the
+words and the trigrams is derived from it. Writes return futures that are resolved once the data is on disk; reads
+never wait for writes.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ from penchant_store.records import (
     SessionRecord,
     SourceCursor,
 )
+from penchant_store.verify import Verification
 
 T = TypeVar("T")
 
@@ -238,8 +240,8 @@ class Store:
     def forget(self, ids: Sequence[str]) -> Future[ForgetReceipt]:
         """Erases memories and events, with what was derived from them, from all files.
 
-        Of an event, the row stays in the hash chain without its content. Memories that were distilled from an erased event
-        are erased too and named in the receipt.
+        Of an event, the row stays in the hash chain without its content. Memories that were distilled from an erased
+        event are erased too and named in the receipt.
 
         :return: resolved once no file holds the content any more.
         """
@@ -604,8 +606,8 @@ class Store:
         """
         return verify.verify(self._verification(), sample, fix)
 
-    def _verification(self) -> verify.Verification:
-        return verify.Verification(
+    def _verification(self) -> Verification:
+        return Verification(
             home=self.home,
             digests=self._digests,
             readers=self._readers,
@@ -671,7 +673,8 @@ class Store:
                 connection.execute("DELETE FROM meta WHERE key = ?", (key,))
             else:
                 connection.execute(
-                    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    "INSERT INTO meta (key, value) VALUES (?, ?)"
+                    " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
                     (key, value),
                 )
 

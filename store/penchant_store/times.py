@@ -1,4 +1,7 @@
-"""Times as the store keeps them: UTC, ISO-8601, milliseconds, `Z`; so that their order as text is their order in time."""
+"""Times as the store keeps them.
+
+UTC, ISO-8601, milliseconds, `Z`; so that their order as text is their order in time.
+"""
 
 from __future__ import annotations
 

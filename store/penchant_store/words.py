@@ -1,11 +1,12 @@
 """Candidates by words: BM25 over FTS5's index (porter unicode61), and by parts of words (trigrams).
 
-FTS5's own `bm25()` costs 1 microsecond a row, so a word that is in 30,000 items would cost 30 ms. Instead the postings of a
-word (which items, how often) are read from the index once through `fts5vocab`, kept in RAM and extended by the rows that came
-since; the sum is computed by numpy. No word is left out, and the result does not depend on what is kept.
+FTS5's own `bm25()` costs 1 microsecond a row, so a word that is in 30,000 items would cost 30 ms. Instead the
+postings of a word (which items, how often) are read from the index once through `fts5vocab`, kept in RAM and extended
+by the rows that came since; the sum is computed by numpy. No word is left out, and the result does not depend on what
+is kept.
 
-A query's words never reach FTS5's query parser as syntax: they are cut into tokens by FTS5's own tokenizer, and looked up as
-values; where a MATCH is needed the token is quoted.
+A query's words never reach FTS5's query parser as syntax: they are cut into tokens by FTS5's own tokenizer, and
+looked up as values; where a MATCH is needed the token is quoted.
 """
 
 from __future__ import annotations
