@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from penchant_daemon.wire import utc_text
+
 MARK_NAME = "penchant-memory"
 
 N_SHINGLE = 5  # words; five in a row are rarely said alike by chance
@@ -171,52 +173,66 @@ class EchoGuard:
 
     def repeated_message(
         self, text: str, occurred_at: float | None, *, is_typed: bool, is_user: bool
-    ) -> tuple[str, ...]:
-        """Ids of the memories that a captured message only repeats; empty when it says something of its own.
+    ) -> tuple[str, ...] | None:
+        """Ids of the memories that a captured message only repeats; None when it says something of its own.
 
         :param occurred_at: Unix seconds, None for now.
         :param is_typed: the person typed it: people may quote, so only a long text, equal as a whole, counts.
         :param is_user: it is logged as the person's by a program: then not one new word may be lost.
         """
-        if is_typed:
-            return self._equal(text, occurred_at) if len(text.strip()) >= MIN_TYPED_CHARS else ()
-        return self._equal(text, occurred_at) or self._contained(text, occurred_at, keeps_new_words=is_user)
+        if is_typed and len(text.strip()) < MIN_TYPED_CHARS:
+            return None
+        equal = self._equal(text, occurred_at)
+        if equal is None:
+            equal = self._returned_earlier(text, occurred_at)
+        if equal is not None or is_typed:
+            return equal
+        return self._contained(text, occurred_at, keeps_new_words=is_user)
 
-    def repeated_memory(self, text: str, occurred_at: float | None, *, is_typed: bool) -> tuple[str, ...]:
-        """Ids of the memories that a statement to remember only repeats.
+    def repeated_memory(
+        self, text: str, occurred_at: float | None, *, is_typed: bool
+    ) -> tuple[str, ...] | None:
+        """Ids of the memories that a statement to remember only repeats; None when it is news.
 
         A statement with one new word is news, however much of it was returned before: `the port is 8443 now`.
         """
         if is_typed:
-            return self._equal(text, occurred_at) if len(text.strip()) >= MIN_TYPED_CHARS else ()
-        return self._equal(text, occurred_at) or self._contained(text, occurred_at, keeps_new_words=True)
+            return self._equal(text, occurred_at) if len(text.strip()) >= MIN_TYPED_CHARS else None
+        equal = self._equal(text, occurred_at)
+        return equal if equal is not None else self._contained(text, occurred_at, keeps_new_words=True)
 
-    def _equal(self, text: str, occurred_at: float | None) -> tuple[str, ...]:
+    def _equal(self, text: str, occurred_at: float | None) -> tuple[str, ...] | None:
         words = _words(text)
         if not words:
-            return ()
+            return None
         with self._lock:
             known = self._texts.get(hash(tuple(words)))
-            if known is not None and _is_after(occurred_at, known.at):
-                return tuple(known.ids)
-        return self._returned_earlier(text, occurred_at)
+            return tuple(known.ids) if known is not None and _is_after(occurred_at, known.at) else None
 
-    def _returned_earlier(self, text: str, occurred_at: float | None) -> tuple[str, ...]:
-        """The digest in place of an id when an earlier run of the daemon returned this text."""
+    def _returned_earlier(self, text: str, occurred_at: float | None) -> tuple[str, ...] | None:
+        """No ids, but not None, when an earlier run of the daemon returned this text: only digests are kept."""
         if self._log is None or not _is_after(occurred_at, self._started_at - 3_600):
-            return ()
+            return None
         if self._earlier is None:
-            since = datetime.fromtimestamp(self._started_at, UTC) - timedelta(days=REMEMBERED_DAYS)
-            self._earlier = self._log.returned_digests(since.strftime("%Y-%m-%dT%H:%M:%S.000Z"))
+            self._earlier = self._digests()
         if not self._earlier:
-            return ()
+            return None
         digest = self._log.digest(text)
-        return (digest,) if digest in self._earlier else ()
+        if digest not in self._earlier:
+            return None
+        self._earlier = self._digests()  # what was forgotten since may be said again
+        return () if digest in self._earlier else None
 
-    def _contained(self, text: str, occurred_at: float | None, *, keeps_new_words: bool) -> tuple[str, ...]:
+    def _digests(self) -> frozenset[str]:
+        since = datetime.fromtimestamp(self._started_at, UTC) - timedelta(days=REMEMBERED_DAYS)
+        return self._log.returned_digests(utc_text(since)) if self._log is not None else frozenset()
+
+    def _contained(
+        self, text: str, occurred_at: float | None, *, keeps_new_words: bool
+    ) -> tuple[str, ...] | None:
         words = _words(text)
         if len(words) < N_SHINGLE or not self._shingles:
-            return ()
+            return None
         is_covered = bytearray(len(words))
         sources: dict[str, None] = {}
         with self._lock:
@@ -227,13 +243,13 @@ class EchoGuard:
                     sources[known.ids[0]] = None
         share = sum(is_covered) / len(words)
         if share < SHARE_QUOTED:
-            return ()
+            return None
         new_words = {word for word, covered in zip(words, is_covered, strict=True) if not covered} - _FILLER
         if keeps_new_words:
             is_echo = share >= SHARE_REPEATED and not new_words
         else:
             is_echo = share >= SHARE_REPEATED or len(new_words) <= MAX_NEW_WORDS
-        return tuple(sources) if is_echo else ()
+        return tuple(sources) if is_echo else None
 
     def _note(self, memory_id: str, words: list[str], now: float) -> None:
         key = hash(tuple(words))

@@ -158,14 +158,16 @@ class Intake:
         masked: list[int] = []
         for item, where in zip(items, _places(len(items)), strict=True):
             memory, kinds = self._prepared_memory(item, where, agent, channel, now)
-            repeated: tuple[str, ...] = ()
+            repeated: tuple[str, ...] | None = None
             if item.supersedes is None:
-                repeated = self._echo.repeated_memory(
-                    memory.content, _seconds(memory.occurred_at), is_typed=channel == "cli"
+                repeated = self._still_there(
+                    self._echo.repeated_memory(
+                        memory.content, _seconds(memory.occurred_at), is_typed=channel == "cli"
+                    )
                 )
             n_masked = sum(kinds.values())
             masked.append(n_masked)
-            if repeated or not memory.content:
+            if repeated is not None or not memory.content:
                 known = repeated[0] if repeated else ""
                 receipts.append(MemoryReceiptOut(id=known, status="reference", masked=n_masked))
             else:
@@ -264,13 +266,15 @@ class Intake:
         ):
             kind = "edit"
         if kind == "message" and event.role in ("user", "assistant", "system") and content.strip():
-            repeated = self._echo.repeated_message(
-                content,
-                _seconds(occurred_at),
-                is_typed=event.role == "user" and own_channel in ("hook", "transcript", "cli"),
-                is_user=event.role == "user",
+            repeated = self._still_there(
+                self._echo.repeated_message(
+                    content,
+                    _seconds(occurred_at),
+                    is_typed=event.role == "user" and own_channel in ("hook", "transcript", "cli"),
+                    is_user=event.role == "user",
+                )
             )
-            if repeated:
+            if repeated is not None:
                 kind, refers_to = "reference", repeated
         new = NewEvent(
             kind=kind,
@@ -330,6 +334,12 @@ class Intake:
             supersedes=item.supersedes,
         )
         return memory, kinds
+
+    def _still_there(self, repeated: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        """The repeated memories that were not forgotten since: what is forgotten may be said anew."""
+        if not repeated:
+            return repeated
+        return tuple(each for each in repeated if self._store.memory(each) is not None) or None
 
     def _masked_name(self, name: str | None, kinds: Counter[str]) -> str | None:
         if name is None:
