@@ -451,4 +451,12 @@ def to_jsonable(value: BaseModel) -> Any:
     return value.model_dump(mode="json")
 
 
-__all__ = ["AGENT_HEADER", "AsyncClient", "Client", "DaemonUnreachable", "error_of", "to_jsonable"]
+__all__ = [
+    "AGENT_HEADER",
+    "AsyncClient",
+    "Client",
+    "DaemonUnreachable",
+    "RequestError",
+    "error_of",
+    "to_jsonable",
+]

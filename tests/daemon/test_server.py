@@ -299,9 +299,9 @@ def test_over_tcp_only_a_token_lets_in_and_names_the_agent(start_daemon: Start) 
             fresh = {"Authorization": f"Bearer {second}"}
             assert http.get("/v1/status", headers=fresh).status_code == 200
             assert http.get("/v1/status", headers={**fresh, "Host": f"localhost:{port}"}).status_code == 200
-        for path in daemon.home.rglob("*"):
-            if path.is_file():
-                assert token.encode() not in path.read_bytes(), path
+        for file in daemon.home.rglob("*"):
+            if file.is_file():
+                assert token.encode() not in file.read_bytes(), file
 
 
 def test_no_route_hands_out_a_token(http: httpx2.Client) -> None:
