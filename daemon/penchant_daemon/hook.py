@@ -179,7 +179,7 @@ class Connection:
 
 def _hand_over(home: Path, call: Call, starts: bool) -> None:
     """Let a child deliver the events, and return at once; without fork they go to the spool here."""
-    if not starts or not hasattr(os, "fork"):
+    if not hasattr(os, "fork"):
         spool(home, call.host, call.events)
         return
     if os.fork():
@@ -190,7 +190,10 @@ def _hand_over(home: Path, call: Call, starts: bool) -> None:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for descriptor in range(3):
             os.dup2(nowhere, descriptor)
-        _relay(home, call)
+        if starts:
+            _relay(home, call)
+        else:
+            spool(home, call.host, call.events)
     except Exception as error:  # noqa: BLE001  as in main: nobody is there to see it
         _log(home, call.event, f"{type(error).__name__} in {_place(error)}")
     finally:
@@ -261,9 +264,14 @@ def spool(home: Path, agent: str, events: Sequence[Event]) -> None:
 
     The daemon masks again with all its detectors; until then no secret that these find lies on the disk.
     """
+    from platformdirs import user_cache_path
+
     from penchant_daemon.capture.secrets import SecretMasker
 
-    masker = SecretMasker(home / "cache")
+    rules = (
+        user_cache_path("penchant", appauthor=False) / "secret-rules"
+    )  # compiled once, by the daemon or a hook
+    masker = SecretMasker(rules if rules.is_dir() else home / "cache")
     masked = [masker.mask_json(dict(event))[0] for event in events]
     folder = home / SPOOL_NAME
     home.mkdir(mode=0o700, parents=True, exist_ok=True)

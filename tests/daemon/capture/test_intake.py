@@ -24,6 +24,9 @@ from penchant_daemon.recall import Recall
 from penchant_daemon.wire import EventIn, EventOut, MemoryIn, RecallRequest, RecallResponse
 from penchant_store import Store
 
+# Compiled once for all tests, as for all data directories of a user.
+RULES = Path(os.environ["XDG_CACHE_HOME"]) / "penchant" / "secret-rules"
+RULES.mkdir(mode=0o700, parents=True, exist_ok=True)
 GITHUB = "ghp_" + "16C7e42F292c6912E7710c838347Ae178B4a"
 DECISION = "We decided to use pytest with the xdist plugin for every package of acme, and never unittest."
 
@@ -35,7 +38,7 @@ class House:
         self.home = home
         self.now = time.time()
         self.store = Store.open(home, clock=lambda: self.now)
-        self.secrets = SecretMasker(home / "cache")
+        self.secrets = SecretMasker(RULES)
         self.echo = EchoGuard(self.store, lambda: self.now)
         self.intake = Intake(self.store, self.secrets, self.echo, Bus(), clock=lambda: self.now, home=home)
         self.recall = Recall(self.store, None, lambda: self.now)

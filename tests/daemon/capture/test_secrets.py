@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import threading
@@ -16,6 +17,10 @@ from hypothesis import strategies as st
 
 from penchant_daemon.capture.secret_rules import own_spans
 from penchant_daemon.capture.secrets import Json, SecretMasker
+
+# Compiled once for all tests, as for all data directories of a user.
+RULES = Path(os.environ["XDG_CACHE_HOME"]) / "penchant" / "secret-rules"
+RULES.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 # Put together here, so that no scanner of this repository takes them for keys.
 AWS_ID = "AKIA" + "QYLPMN5HFIQR7XYA"
@@ -127,8 +132,8 @@ HARMLESS = [
 
 
 @pytest.fixture(scope="module")
-def masker(tmp_path_factory: pytest.TempPathFactory) -> SecretMasker:
-    return SecretMasker(tmp_path_factory.mktemp("rules"))
+def masker() -> SecretMasker:
+    return SecretMasker(RULES)
 
 
 @pytest.mark.parametrize(("shape", "secret"), PLANTED)
@@ -184,8 +189,8 @@ def test_json_is_masked_at_every_depth_and_by_the_name_of_its_field(masker: Secr
     assert sum(kinds.values()) == 3
 
 
-def test_status_counts_every_kind_and_says_how_it_looks_for_them(tmp_path: Path) -> None:
-    masker = SecretMasker(tmp_path / "rules")
+def test_status_counts_every_kind_and_says_how_it_looks_for_them() -> None:
+    masker = SecretMasker(RULES)
     assert masker.status().state == "waiting"
     masker.mask("plain talk with short words only")
     assert masker.status().state == "waiting"  # 50 MB are not loaded for that
@@ -222,8 +227,8 @@ def test_switched_off_it_passes_everything_and_says_so(tmp_path: Path) -> None:
     assert masker.status().state == "off"
 
 
-def test_many_threads_mask_at_once_and_the_first_waits_for_the_rules(tmp_path: Path) -> None:
-    masker = SecretMasker(tmp_path / "rules")
+def test_many_threads_mask_at_once_and_the_first_waits_for_the_rules() -> None:
+    masker = SecretMasker(RULES)
     results: list[str] = []
     threads = [
         threading.Thread(target=lambda: results.append(masker.mask(f"token {GITHUB} here").text))
