@@ -99,11 +99,7 @@ def _in_words(name: str, value: float, query: Query, shown: Shown) -> str | None
         case "role_user":
             return "said by the person, not by the assistant" if value == 1.0 else None
         case "exact":
-            return (
-                "holds "
-                + ", ".join(f"“{f}”" for f in query.fragments if f.lower() in shown.content.lower())
-                + " to the letter"
-            )
+            return _about_letters(query, shown.content)
         case "kept":
             return f"kept on purpose, as a {shown.kind}"
     return None
@@ -124,6 +120,14 @@ def _about_words(name: str, query: Query, shown: Shown) -> str | None:
     if shown.is_alone:
         return said or None
     return said or "the turns around it have words of your question"
+
+
+def _about_letters(query: Query, content: str) -> str | None:
+    """What of the query the text holds to the letter: identifiers and quotes, else words inside of its words."""
+    low, own = content.lower(), set(words(content))
+    parts = [w for w in query.words if len(w) > 3 and w not in own]
+    found = [f for f in (*query.fragments, *parts) if f.lower() in low]
+    return f"holds {', '.join(f'“{f}”' for f in found[:4])} to the letter" if found else None
 
 
 def _about_speaker(value: float, query: Query, shown: Shown) -> str | None:

@@ -423,3 +423,15 @@ def test_a_pool_may_be_replaced_in_part_without_touching_the_original() -> None:
     other = replace(pool, exact=np.ones(len(CONVERSATION), dtype=np.float32))
     assert column(query, other, "exact") == [1.0] * len(CONVERSATION)
     assert column(query, pool, "exact") == [0.0] * len(CONVERSATION)
+
+
+def test_an_explanation_says_what_is_held_to_the_letter() -> None:
+    turns = [Turn("the file client_settings.toml sets it", role=0, exact=1.0)]
+    for question, said in [("client_settings.toml", "“client_settings.toml”"), ("ettings", "“ettings”")]:
+        query = ask(question, turns)
+        ranked = rank(query, pool_of(query, turns))
+        shown = Shown(turns[0].text, None, "fact", 0, is_alone=True)
+        reasons = {
+            r.feature: r.text for r in explain(query, ranked.values[0], ranked.contributions[0], shown)
+        }
+        assert reasons["exact"].startswith("holds ") and said in reasons["exact"]
