@@ -15,7 +15,15 @@ from urllib.parse import unquote
 from starlette.responses import Response
 
 from penchant_daemon.client import AGENT_HEADER
-from penchant_daemon.errors import Forbidden, InvalidField, RequestError, Unauthorised, Unavailable
+from penchant_daemon.errors import (
+    Forbidden,
+    InvalidField,
+    RequestError,
+    TooLarge,
+    TooSlow,
+    Unauthorised,
+    Unavailable,
+)
 from penchant_daemon.peer import Peer
 from penchant_daemon.wire import ErrorBody, ErrorOut
 
@@ -131,7 +139,9 @@ def error_response(error: RequestError) -> Response:
     body = ErrorOut(
         error=ErrorBody(code=error.code, message=error.message, field=error.field, hint=error.hint)
     ).model_dump_json()
-    return Response(body, status_code=error.status, media_type="application/json")
+    # What is left of a body that was not read to its end must not be taken for the next request.
+    headers = {"connection": "close"} if isinstance(error, (TooLarge, TooSlow)) else None
+    return Response(body, status_code=error.status, media_type="application/json", headers=headers)
 
 
 __all__ = ["App", "Gate", "Inside", "Receive", "Scope", "Send", "agent_named", "error_response"]

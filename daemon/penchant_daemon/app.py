@@ -33,6 +33,7 @@ from penchant_daemon.learners.titles import TitleWriter
 from penchant_daemon.limits import Limits
 from penchant_daemon.models import open_embedder
 from penchant_daemon.models.local import Worker
+from penchant_daemon.models.open import onnx_cache_dir
 from penchant_daemon.models.registry import find_model
 from penchant_daemon.mounts import Mounts
 from penchant_daemon.recall import Recall
@@ -64,7 +65,7 @@ class Daemon:
         except StoreError as error:
             raise HomeError(f"the store in {home} cannot be opened: {error}", "penchant doctor") from error
         self.limits = Limits(home, settings.limits, relieve=self._relieve)
-        self.secrets = SecretMasker(home / "cache", enabled=settings.capture.mask_secrets)
+        self.secrets = SecretMasker(_rules_cache(home), enabled=settings.capture.mask_secrets)
         self.echo = EchoGuard(self.store)
         self.intake = Intake(self.store, self.secrets, self.echo, self.bus, home=home)
         self.indexer = Indexer(
@@ -252,6 +253,16 @@ def run(
         finally:
             daemon.close()
             lifecycle.unlink_socket(home)
+
+
+def _rules_cache(home: Path) -> Path:
+    """Where the secret detector keeps its compiled rules: 3 s of work that all data directories of a user share."""
+    folder = onnx_cache_dir().with_name("secret-rules")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return home / "cache"  # no cache folder for this user, e.g. a service without a home
+    return folder
 
 
 def _end_in(seconds: float) -> None:

@@ -26,6 +26,7 @@ from penchant_daemon.wire import LimitOut, Problem
 SAMPLE_S = 2.0
 DISK_EVERY = 5  # samples: the files are walked every 10 s, and after each refused write
 RESUME_AT = 0.9  # background work goes on below this share of the memory cap
+STORED_BYTES_PER_CHAR = 10  # at most: the row, its words and trigrams, and all of it in the log before that
 DISK_RESERVE_BYTES = 32 * 1024 * 1024  # left free on the disk, so that a commit never fails half-way
 MB = 1_000_000
 
@@ -47,6 +48,7 @@ class Limits:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._samples = 0
+        self._written_bytes = 0  # at most, since the files were measured
         self.ram_bytes = 0
         self.disk_bytes = 0
         self.free_bytes = 0
@@ -84,14 +86,18 @@ class Limits:
             log.info("ram_under_cap", used_mb=self.ram_bytes // MB, cap_mb=self._caps.ram_daemon_mb)
             self.is_over_ram = False
 
-    def check_write(self) -> None:
+    def check_write(self, n_chars: int = 0) -> None:
         """Refuse a write when the disk, or the cap on the data directory, is full.
 
+        :param n_chars: of text that are about to be stored; near the cap the files are measured again at once.
         :raises StorageFull: with the cap, what is used, and how to get on.
         """
+        self._written_bytes += n_chars * STORED_BYTES_PER_CHAR
         if self._full() is None:
-            return
-        self._sample_disk()  # somebody may have made room since
+            room = min(self._caps.disk_mb * MB - self.disk_bytes, self.free_bytes - DISK_RESERVE_BYTES)
+            if self._written_bytes < room:
+                return
+        self._sample_disk()  # what was written meanwhile counts; and somebody may have made room
         message = self._full()
         if message is not None:
             raise StorageFull(message, hint=self._disk_hint())
@@ -148,6 +154,7 @@ class Limits:
         return f"make room on the disk of {self._home}"
 
     def _sample_disk(self) -> None:
+        self._written_bytes = 0
         self.disk_bytes = size_of(self._home)
         try:
             self.free_bytes = shutil.disk_usage(self._home).free

@@ -153,13 +153,13 @@ class Service:
         self, events: Sequence[EventIn], agent: str, source: SourceIn | None = None
     ) -> list[EventOut]:
         """Log interactions, in order; on disk on return."""
-        self._parts.limits.check_write()
+        self._parts.limits.check_write(sum(len(event.content) for event in events))
         with _store_errors():
             return self._parts.intake.log(events, agent, "api", source)
 
     def remember(self, memories: Sequence[MemoryIn], agent: str) -> list[MemoryReceiptOut]:
         """Keep statements; on disk and findable on return."""
-        self._parts.limits.check_write()
+        self._parts.limits.check_write(sum(len(memory.content) for memory in memories))
         with _store_errors():
             return self._parts.intake.remember(memories, agent, "cli" if agent == "cli" else "api")
 
