@@ -26,7 +26,7 @@ from penchant_daemon.models.current import CurrentEmbedder
 from penchant_daemon.models.embedder import Encodings, OnnxEmbedder
 from penchant_daemon.models.errors import ModelError, ModelLoading, ModelMissing
 from penchant_daemon.models.registry import find_model, list_models
-from penchant_daemon.pace import CpuShare, RecallGate, idle_executor
+from penchant_daemon.pace import CpuShare, RecallGate, idle_executor, return_free_memory
 from penchant_daemon.wire import IndexOut, ModelOut, Problem
 from penchant_ranker import ENCODE_VERSION, cues, embedded_text, stem_hashes
 from penchant_store import IndexBatch, MemoryRecord, Store, StoreError
@@ -41,6 +41,7 @@ IDLE_LOOK_S = 5.0  # should a wake-up be missed
 PAUSE_LOOK_S = 2.0
 MAX_WAIT_FOR_RECALLS_S = 0.25  # per batch; a hundred recalls a second must not stop the index for ever
 WRITE_TIMEOUT_S = 60.0
+TRIM_AFTER_BATCHES = 8  # of vectors: then the memory that they took is given back once there is a rest
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 
 log = logger(__name__)
@@ -98,6 +99,7 @@ class Indexer:
         self._look_for_trigrams = True  # looking costs 30 ms at 100,000 items: once, then after new words
         self._skipped: set[int] = set()
         self._lacking: str | None = None  # why there is no embedder
+        self._n_batches = 0
         self._in_work: frozenset[int] = frozenset()
         self._written: dict[str, frozenset[int]] = {}
 
@@ -193,6 +195,9 @@ class Indexer:
                 self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)
                 continue
             self._error, self._retry_s = None, FIRST_RETRY_S
+            if not worked and self._n_batches >= TRIM_AFTER_BATCHES:
+                self._n_batches = 0
+                return_free_memory()
             if not worked and not self._stopping.is_set():
                 self._wake.wait(PAUSE_LOOK_S if self._state == "paused" else IDLE_LOOK_S)
         self._say("off")
@@ -354,6 +359,7 @@ class Indexer:
             if not self.gate.is_quiet:
                 self.gate.wait_until_quiet(MAX_WAIT_FOR_RECALLS_S)
             ids.append(embedder.document_ids(_text_to_embed(record)))
+        self._n_batches += 1
         own_s = time.thread_time() - started
         pooled, h3, cpu_s = self._encode(embedder, ids)
         # A model whose sentence vectors have another width than its layers has no place for them in the store.

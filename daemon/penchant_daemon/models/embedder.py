@@ -87,6 +87,9 @@ class OnnxEmbedder:
         # The arena keeps its high-water mark for ever: 475 MB after one batch of long texts, 145 MB without.
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False
+        options.graph_optimization_level = (
+            ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        )  # the rest is in the file
         options.log_severity_level = 3
         try:
             self._session = ort.InferenceSession(

@@ -73,6 +73,7 @@ class Worker:
         self._used_at = 0.0
         self._last_id = 0
         self._killed_for: str | None = None
+        self._reason = ""
         self._state: WorkerState = "off"
         self._error: ModelError | None = None
         self._checked: tuple[str, int, int] | None = None
@@ -157,6 +158,10 @@ class Worker:
         for attempt in range(1, ATTEMPTS + 1):
             self._killed_for = None
             process = await self._started()
+            if process is None:  # it died while it was loading
+                reason = self._reason
+                log.warning("worker_died", attempt=attempt, reason=reason)
+                continue
             self._state = "running"
             self._last_id += 1
             try:
@@ -194,7 +199,8 @@ class Worker:
         answer: Mapping[str, Json] = json.loads(line)
         return answer if answer.get("id") == request["id"] else None
 
-    async def _started(self) -> asyncio.subprocess.Process:
+    async def _started(self) -> asyncio.subprocess.Process | None:
+        """The process, ready for a job; None when it was ended from outside while it was loading."""
         if self._process is not None and self._process.returncode is None:
             return self._process
         await self._end("off")
@@ -227,9 +233,9 @@ class Worker:
             raise
         if not line:
             await process.wait()
-            reason = self._killed_for or _how_it_ended(process.returncode)
+            self._reason = self._killed_for or _how_it_ended(process.returncode)
             await self._end("failed")
-            raise WorkerFailed(f"the local model's process ended while it was loading: {reason}")
+            return None
         ready = json.loads(line)
         if not ready["ready"]:
             await self._end("failed")

@@ -29,7 +29,7 @@ from penchant_daemon.models.files import (
 __all__ = ["Export", "find_or_export"]
 
 MANIFEST_FILE = "manifest.json"
-EXPORT_FORMAT = 1  # raise it when `export.py` writes something else; older exports are then made anew
+EXPORT_FORMAT = 2  # raise it when `export.py` writes something else; older exports are then made anew
 EXPORT_TIMEOUT_S = 300.0  # takes 8 s for MiniLM on 2 busy cores; larger models have more weights to write
 
 

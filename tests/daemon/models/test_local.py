@@ -88,6 +88,19 @@ def test_killed_over_its_job_the_job_is_done_by_the_next_process() -> None:
     run(test)
 
 
+def test_killed_while_it_loads_the_job_is_done_by_the_next_process() -> None:
+    async def test(worker: Worker) -> None:
+        job = asyncio.create_task(worker.complete(QUESTION, max_tokens=12))
+        while worker.pid is None:
+            await asyncio.sleep(0)
+        first = worker.pid
+        os.kill(first, signal.SIGKILL)
+        assert "Paris" in (await job).text
+        assert worker.pid != first
+
+    run(test)
+
+
 def test_a_worker_over_its_memory_cap_is_ended_and_said_so() -> None:
     async def test(worker: Worker) -> None:
         with pytest.raises(WorkerFailed, match=r"limits\.ram_worker_mb is 50"):
