@@ -428,8 +428,8 @@ class Indexer:
 
 
 def _text_to_embed(record: MemoryRecord) -> str:
-    """A message with who said it and when; a memory bare."""
-    speaker = (record.speaker or record.role) if record.is_event else None
+    """A message with who said it and when, also one kept as a memory with its speaker; other memories bare."""
+    speaker = (record.speaker or record.role) if record.is_event else record.speaker
     occurred_at = int(datetime.fromisoformat(record.occurred_at).timestamp())
     return embedded_text(
         record.content,
