@@ -57,6 +57,7 @@ def configure(home: Path, settings: Log, *, in_sight: bool = False) -> None:
     ]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[_without_values, *stamps],
+        pass_foreign_args=True,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             _frames_only,
@@ -109,13 +110,14 @@ def _without_values(
     _: structlog.types.WrappedLogger, __: str, event: structlog.types.EventDict
 ) -> structlog.types.EventDict:
     """Another library's line: its constant template and its place; the values may be somebody's text."""
+    has_values = bool(event.pop("positional_args", ()))
     record: logging.LogRecord | None = event.get("_record")
     if record is None:
         return event
     event["logger"] = record.name
     if not record.name.startswith((_OURS, *_CONSTANT)):
-        template = record.msg if record.args and isinstance(record.msg, str) else "message withheld"
-        event["event"] = template
+        # A message without values may have been put together by its caller, with somebody's text in it.
+        event["event"] = record.msg if has_values and isinstance(record.msg, str) else "message withheld"
         event["where"] = f"{record.module}:{record.lineno}"
     return event
 

@@ -70,7 +70,7 @@ def cli() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors are said on standard error."""
-    from penchant_daemon.cli.output import say_error
+    from penchant_daemon.cli.output import first_fault, say_error
     from penchant_daemon.errors import PenchantError
 
     try:
@@ -82,6 +82,13 @@ def run(arguments: Sequence[str]) -> int:
         return 130
     except PenchantError as error:
         say_error(error)
+        return 2
+    except ValueError as error:
+        from pydantic import ValidationError
+
+        if not isinstance(error, ValidationError):
+            raise
+        say_error(first_fault(error))
         return 2
     except BrokenPipeError:
         return 141

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from penchant_daemon.errors import PenchantError, RequestError
+from penchant_daemon.errors import InvalidField, PenchantError, RequestError
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
+    from pydantic import BaseModel, ValidationError
 
     from penchant_daemon.client import Client
 
@@ -33,6 +33,13 @@ def say_error(error: PenchantError) -> None:
     if isinstance(error, RequestError) and error.field:
         message = f"{error.field}: {message}"
     _write_error(message, error.hint)
+
+
+def first_fault(error: ValidationError) -> InvalidField:
+    """What is wrong with what was typed: an argument that no request can carry."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or None
+    return InvalidField(first["msg"][:1].lower() + first["msg"][1:], field=field)
 
 
 def emit(value: str | BaseModel | dict[str, object] | list[object]) -> None:
@@ -63,4 +70,4 @@ def _write_error(message: str, hint: str | None) -> None:
         click.echo(f"  {hint}", err=True)
 
 
-__all__ = ["emit", "fail", "is_terminal", "open_client", "say_error"]
+__all__ = ["emit", "fail", "first_fault", "is_terminal", "open_client", "say_error"]
