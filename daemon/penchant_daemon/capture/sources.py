@@ -109,7 +109,8 @@ def default_places(assistants: Iterable[str], environ: Mapping[str, str], home: 
                     places.append(Place(assistant, user / "globalStorage" / "emptyWindowChatSessions", loose))
             case "opencode":
                 data = _under(environ.get("XDG_DATA_HOME"), home / ".local" / "share") / "opencode"
-                places.append(Place(assistant, _under(environ.get("OPENCODE_DB"), data / "opencode.db")))
+                database = _under(environ.get("OPENCODE_DB"), data / "opencode.db")
+                places.append(Place(assistant, database if database.is_absolute() else data / database))
                 places.append(Place(assistant, data / "storage"))
             case _:
                 raise ValueError(f"unknown assistant {assistant!r}; known are {', '.join(ASSISTANTS)}")

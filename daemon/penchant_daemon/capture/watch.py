@@ -73,6 +73,7 @@ class Watcher:
     :param user_home: the home directory that the default places lie in; None: this user's.
     :param clock: Unix seconds.
     :param wake: called when something new was logged (the indexer's).
+    :param check_write: raises a `PenchantError` while nothing may be written (the disk cap is reached).
     """
 
     def __init__(
@@ -84,12 +85,14 @@ class Watcher:
         user_home: Path | None = None,
         clock: Callable[[], float] = time.time,
         wake: Callable[[], None] = lambda: None,
+        check_write: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._intake = intake
         self._environ = os.environ if environ is None else environ
         self._user_home = Path.home() if user_home is None else user_home
         self._wake = wake
+        self._check_write = check_write
         self._clock = clock
         self._share = CpuShare(CPU_SHARE)
         self._lock = threading.Lock()
@@ -214,7 +217,12 @@ class Watcher:
                 raise_interrupt=False,
                 ignore_permission_denied=True,
             )
+            has_begun = False
             for changed in changes:
+                if not has_begun:
+                    # What was written between the first look and the system's watches.
+                    has_begun = True
+                    self._catch_up(places, stop)
                 self._round(places, polled, {Path(path) for _, path in changed}, stop)
                 if tuple(place.root for place in places if place.root.is_dir()) != folders:
                     return
@@ -318,6 +326,7 @@ class Watcher:
                 self._n_bad_lines += 1
                 _log.warning("%s:%d: %s (%s)", bad.path, bad.line, bad.reason, bad.outcome)
         agent = batch.events[0].agent if batch.events else None
+        self._check_write()
         while batch.events or batch.source is not None:
             try:
                 results = self._intake.log(batch.events, agent or "transcript", CHANNEL, batch.source)

@@ -45,6 +45,7 @@ class Summary:
     n_references: int = 0
     n_masked: int = 0
     n_bad_lines: int = 0
+    n_refused: int = 0  # events that the daemon did not take; counted by the sending thread alone
     n_unfinished: int = 0
     n_cut: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
@@ -75,7 +76,7 @@ class Summary:
             _n(self.n_duplicates, "duplicate"),
             _n(self.n_references, "reference"),
             f"{_n(self.n_masked, 'secret')} masked",
-            _n(self.n_bad_lines, "bad line"),
+            _n(self.n_bad_lines + self.n_refused, "bad line"),
         ]
         lines = [
             f"imported {_n(self.n_logged, 'event')} from {_n(self.n_sources, 'file')}: {', '.join(counts)}"
@@ -112,7 +113,7 @@ class Poster:
         self._client = client
         self._summary = summary
         self._queue: queue.Queue[Batch | None] = queue.Queue(_MAX_IN_FLIGHT)
-        self._error: PenchantError | None = None
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="import-poster", daemon=True)
 
     def __enter__(self) -> Self:
@@ -128,7 +129,7 @@ class Poster:
             self.check()
 
     def check(self) -> None:
-        """:raises PenchantError: what stopped the sending."""
+        """:raises PenchantError: what stopped the sending (or whatever else went wrong in its thread)."""
         if self._error is not None:
             raise self._error
 
@@ -142,7 +143,7 @@ class Poster:
             if self._error is None:
                 try:
                     self._post(batch)
-                except PenchantError as error:
+                except Exception as error:  # noqa: BLE001 - raised again by `check`, where it can be acted on
                     self._error = error
 
     def _post(self, batch: Batch) -> None:
@@ -167,7 +168,7 @@ class Poster:
             batch.events[numbers[0]] = event.model_copy(update={"occurred_at": None})
             _warn(f"{where}: {error.message}; kept with the time of the import")
             return
-        self._summary.n_bad_lines += 1
+        self._summary.n_refused += 1
         _warn(f"{where}: {error.message}; skipped")
         del batch.events[numbers[0]]
 
@@ -318,5 +319,6 @@ def command(paths: tuple[str, ...], **chosen: bool) -> None:
             say_error(error)
             raise click.exceptions.Exit(2) from error
     click.echo(summary.text())
-    if not (summary.n_logged or summary.n_duplicates or summary.n_unchanged) and summary.n_bad_lines:
+    n_bad = summary.n_bad_lines + summary.n_refused + summary.n_unfinished
+    if n_bad and not (summary.n_logged or summary.n_duplicates or summary.n_unchanged):
         raise click.exceptions.Exit(1)

@@ -20,7 +20,7 @@ from pydantic import JsonValue
 from penchant_daemon.wire import EventIn, SourceIn
 
 from .context import ReadContext
-from .files import Skips, counts, open_bytes, read_lines
+from .files import Skips, counts, first_line, open_bytes, read_lines
 from .records import Items, JsonObject, Malformed, as_list, as_object, as_text, first_text
 from .segments import (
     RecentCalls,
@@ -29,6 +29,7 @@ from .segments import (
     name_or_none,
     present,
     result_text,
+    session_of_file,
     spoken_text,
     visible_text,
 )
@@ -129,7 +130,9 @@ class _Parser:
         self._cwd = as_text(state.get("cwd"))
         self._has_typed = state.get("has_typed") is True
         self._has_replay = state.get("has_replay") is True
-        self._fallback_id = session_of_name(path)
+        self._fallback_id = as_text(state.get("name")) or session_of_file(
+            session_of_name(path), first_line(path)
+        )
         self._fallback_time = modified_at(path)
         self._occurred_at = as_text(state.get("occurred_at")) or None
         self._n_without_id = counts(state.get("n_without_id"))
@@ -145,6 +148,7 @@ class _Parser:
 
     def state(self) -> JsonObject:
         return {
+            "name": self._fallback_id,
             "once": self._once.state(),
             "calls": self._calls.state(),
             "results": [*list(self._results)[-64:]],

@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 import zstandard
 from pydantic import JsonValue, ValidationError
@@ -22,6 +22,9 @@ from pydantic import JsonValue, ValidationError
 from penchant_daemon.wire import EventIn, SourceIn
 
 from .records import BadLine, Items, JsonObject, Malformed, Progress, as_object, as_text
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 MAX_LINE_BYTES = 64 * 1024 * 1024  # a longer line is skipped and reported: one line must fit in memory
 MAX_DOCUMENT_BYTES = 512 * 1024 * 1024
@@ -73,13 +76,55 @@ class Skips:
         return counts
 
 
+class _Unpacked(io.RawIOBase):
+    """The decompressed bytes of a `.zst` file; moving back reads it anew from its beginning."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = self._path.open("rb")
+        self._stream = zstandard.ZstdDecompressor().stream_reader(self._file, read_across_frames=True)
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """As in `io.RawIOBase`; a broken stream raises `zstandard.ZstdError`."""
+        room = memoryview(buffer).cast("B")
+        data = self._stream.read(len(room))
+        room[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """As in `io.RawIOBase`, but not from the end, which only reading to it would tell."""
+        if whence == io.SEEK_END:
+            raise io.UnsupportedOperation("the end of a compressed file is not known")
+        target = offset + self._at if whence == io.SEEK_CUR else offset
+        if target < self._at:
+            self._begin()
+        while self._at < target and (data := self._stream.read(min(target - self._at, 1 << 16))):
+            self._at += len(data)
+        return self._at
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        super().close()
+
+
 def open_bytes(path: Path) -> IO[bytes]:
     """The file's bytes; a `.zst` file's decompressed, as a stream."""
-    stream = path.open("rb")
-    if path.suffix != ".zst":
-        return stream
-    reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True, closefd=True)
-    return io.BufferedReader(reader, 1 << 16)
+    return io.BufferedReader(_Unpacked(path), 1 << 16) if path.suffix == ".zst" else path.open("rb")
 
 
 def is_unchanged(path: Path, cursor: SourceIn) -> bool:
@@ -165,7 +210,7 @@ def _read_lines(
     if parser is None:
         tail = b""
         parser = make_parser({})
-    _move_to(stream, offset)
+    stream.seek(offset)
 
     def progress(is_complete: bool) -> Progress:
         state: JsonObject = {"line": number, "tail": _digest(tail), "parser": parser.state()}
@@ -206,7 +251,7 @@ def _read_lines(
             tail = (tail + raw)[-_TAIL_BYTES:]
         else:
             tail = _tail_before(stream, offset)
-            _move_to(stream, offset)
+            stream.seek(offset)
         if (n_since >= _EVENTS_PER_PROGRESS or offset >= next_at) and parser.is_at_rest:
             yield progress(is_complete=False)
             n_since, next_at = 0, offset + _BYTES_PER_PROGRESS
@@ -243,20 +288,8 @@ def _head(stream: IO[bytes]) -> bytes:
 
 def _tail_before(stream: IO[bytes], offset: int) -> bytes:
     """The up to 256 bytes before `offset`; fewer when the file ends earlier."""
-    _move_to(stream, max(0, offset - _TAIL_BYTES))
+    stream.seek(max(0, offset - _TAIL_BYTES))
     return stream.read(min(_TAIL_BYTES, offset))
-
-
-def _move_to(stream: IO[bytes], offset: int) -> None:
-    """Moves to `offset`; a compressed stream, which goes forward only, is read up to there."""
-    try:
-        stream.seek(offset)
-        return
-    except (OSError, io.UnsupportedOperation):
-        pass
-    distance = offset - stream.tell()
-    while distance > 0 and (more := stream.read(min(distance, 1 << 16))):
-        distance -= len(more)
 
 
 def _digest(data: bytes) -> str:
@@ -375,6 +408,15 @@ def parse_lines(data: bytes, path: Path) -> Iterator[tuple[int, JsonObject] | Ba
         if is_repaired:
             yield BadLine(str(path), number, "invalid UTF-8, its bytes were replaced", "kept")
         yield number, record
+
+
+def first_line(path: Path) -> str:
+    """How a log begins: its first 4 KiB up to the first newline; empty when it cannot be read."""
+    try:
+        with open_bytes(path) as stream:
+            return stream.readline(_HEAD_BYTES).decode("utf-8", "replace").strip("\0 \t\r\n")
+    except (OSError, EOFError, zstandard.ZstdError):
+        return ""
 
 
 def counts(known: JsonValue) -> dict[str, int]:

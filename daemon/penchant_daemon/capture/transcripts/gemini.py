@@ -19,7 +19,15 @@ from .context import ReadContext
 from .files import Skips, is_settled, parse_document, parse_lines, read_document
 from .project import project_of
 from .records import BadLine, Items, JsonObject, as_list, as_object, as_text, first_text
-from .segments import Session, name_or_none, present, result_text, spoken_text
+from .segments import (
+    Session,
+    compact_json,
+    name_or_none,
+    present,
+    result_text,
+    session_of_file,
+    spoken_text,
+)
 from .times import utc_iso
 
 AGENT = "gemini"
@@ -72,18 +80,17 @@ def _parse_log(
         number, record = item
         if "$set" in record:
             changed = as_object(record["$set"])
-            if isinstance(replaced := changed.get("messages"), list):
-                messages.clear()
-                for message in replaced:
-                    put(number, as_object(message))
+            # The model's context, which compression shortens: what was said before stays said.
+            for message in as_list(changed.get("messages")):
+                put(number, as_object(message))
             header.update({name: value for name, value in changed.items() if name != "messages"})
         elif "$rewindTo" in record:
-            kept = list(messages)
+            # To the state before the named message; to the start when it is not known.
+            known = list(messages)
             target = as_text(record["$rewindTo"])
-            if target in messages:
-                for taken_back in kept[kept.index(target) + 1 :]:
-                    del messages[taken_back]
-                    skips.add("rolled_back")
+            for taken_back in known[known.index(target) if target in messages else 0 :]:
+                del messages[taken_back]
+                skips.add("rolled_back")
         elif "type" in record or "role" in record:
             put(number, record)
         elif "sessionId" in record or "projectHash" in record:
@@ -100,7 +107,8 @@ def _events(
     now_s: float,
 ) -> Iterator[EventIn | BadLine]:  # fmt: skip
     parent = path.parent.name if path.parent.parent.name == "chats" else None
-    identifier = first_text(chat.get("sessionId")) or path.name.split(".")[0]
+    opening = compact_json(messages[0][1]) if messages else ""
+    identifier = first_text(chat.get("sessionId")) or session_of_file(path.name.split(".")[0], opening)
     is_delegated = parent is not None or as_text(chat.get("kind")) == "subagent"
     session = Session(
         identifier, AGENT, parent=parent, project=_project_of(path, chat), is_delegated=is_delegated
@@ -134,7 +142,11 @@ def _message_events(message: JsonObject, session: Session, skips: Skips, is_open
                 yield _result(session, answer, as_text(answer.get("id")) or None)
         shown = message.get("displayContent")
         text = spoken_text(shown) if shown else spoken_text(content)
-        yield from present(session.user(text.split(_ATTACHED)[0], identifier))
+        text = text.split(_ATTACHED)[0]
+        if text.lstrip().startswith("<state_snapshot>"):
+            yield from present(session.compaction(text, identifier))
+        else:
+            yield from present(session.user(text, identifier))
     elif kind in ("gemini", "model", "assistant"):
         if as_list(message.get("thoughts")):
             skips.add("thinking", len(as_list(message.get("thoughts"))))

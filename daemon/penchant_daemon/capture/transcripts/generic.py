@@ -12,9 +12,9 @@ from pathlib import Path
 from penchant_daemon.wire import EventIn, SourceIn
 
 from .context import ReadContext
-from .files import Skips, counts, read_lines
+from .files import Skips, counts, first_line, read_lines
 from .records import Items, JsonObject, Malformed, as_list, as_object, as_text, first_text
-from .segments import RecentCalls, Session, name_or_none, present, result_text, spoken_text
+from .segments import RecentCalls, Session, name_or_none, present, result_text, session_of_file, spoken_text
 from .times import modified_at, utc_iso
 
 AGENT = "generic"
@@ -29,7 +29,8 @@ def read(path: Path, cursor: SourceIn | None, context: ReadContext) -> Items:
 class _Parser:
     def __init__(self, path: Path, state: JsonObject) -> None:
         self._skips = Skips()
-        self._stem = path.name.removesuffix(".zst").removesuffix(".jsonl")
+        stem = path.name.removesuffix(".zst").removesuffix(".jsonl")
+        self._name = as_text(state.get("name")) or session_of_file(stem, first_line(path))
         self._calls = RecentCalls(state.get("calls"))
         self._n_seen = counts(state.get("n_seen"))
         self._started: list[str] = [as_text(name) for name in as_list(state.get("started"))]
@@ -45,6 +46,7 @@ class _Parser:
 
     def state(self) -> JsonObject:
         return {
+            "name": self._name,
             "calls": self._calls.state(),
             "n_seen": {**self._n_seen},
             "started": [*self._started[-64:]],
@@ -53,9 +55,9 @@ class _Parser:
 
     def feed(self, record: JsonObject, number: int) -> Iterator[EventIn]:
         if isinstance(messages := record.get("messages"), list):
-            yield from self._start(self._session(record, f"{self._stem}:{number}"), map(as_object, messages))
+            yield from self._start(self._session(record, f"{self._name}:{number}"), map(as_object, messages))
         else:
-            yield from self._start(self._session(record, self._stem), iter([record]))
+            yield from self._start(self._session(record, self._name), iter([record]))
 
     def _session(self, record: JsonObject, default: str) -> Session:
         named = (record.get(name) for name in ("session", "session_id", "sessionId", "conversation_id"))

@@ -225,16 +225,45 @@ def _stored(
     path: Path,
     skips: Skips,
 ) -> Iterator[EventIn | BadLine]:
-    session, title = _start(
-        identifier, row.get("directory"), row.get("parent_id"), row.get("title"), row.get("time_created")
-    )
-    messages: list[_Message] = []
-    yield from _rows_v1(connection, known, identifier, path, messages)
+    older: list[_Message] = []
+    yield from _rows_v1(connection, known, identifier, path, older)
     newer: list[_Message] = []
     yield from _rows_v2(connection, known, identifier, path, newer)
-    # V2 began as a copy of V1: of a session in both, V2 has all of V1 and what came after it.
-    longer = newer if len(newer) >= len(messages) else messages
-    yield from _session_events(session, title, longer, is_settled, skips)
+    origin: list[_Message] = []
+    if name_or_none(row.get("fork_session_id")):
+        for _ in _rows_v2(connection, known, as_text(row.get("fork_session_id")), path, origin):
+            pass  # the origin's own read reports its bad rows
+    n_copied = _n_same(newer, origin)
+    if n_copied:
+        skips.add("copied", n_copied)
+    # V2 began as a copy of V1: of a session in both, what V2 has beyond it counts. Both name a text alike.
+    told: set[str | None] = set()
+    for messages in (older, newer[n_copied:]):
+        session, title = _start(
+            identifier, row.get("directory"), row.get("parent_id"), row.get("title"), row.get("time_created")
+        )
+        for event in _session_events(session, title, messages, is_settled, skips):
+            if event.source_key not in told:
+                told.add(event.source_key)
+                yield event
+
+
+def _n_same(messages: list[_Message], origin: list[_Message]) -> int:
+    """How many messages at the start of a fork are copies of its origin's."""
+    n = 0
+    for message, original in zip(messages, origin, strict=False):
+        if _gist(message) != _gist(original):
+            break
+        n += 1
+    return n
+
+
+def _gist(message: _Message) -> list[JsonValue]:
+    """What a copy of a message keeps."""
+    said: list[JsonValue] = [
+        part.get("text") or part.get("id") or part.get("callID") for part in message.parts
+    ]
+    return [message.data.get("type"), message.data.get("text"), *said]
 
 
 def _object_of(value: object, what: str, path: Path) -> JsonObject | BadLine:

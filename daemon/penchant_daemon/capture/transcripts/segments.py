@@ -77,6 +77,19 @@ def cut(text: str) -> tuple[str, int]:
     return f"{text[:kept]}\n[cut by Penchant: {n_cut:,} more characters were left out here]", n_cut
 
 
+_UNIQUE_NAME = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9A-Za-z]{20,}", re.IGNORECASE
+)
+
+
+def session_of_file(stem: str, opening: str) -> str:
+    """A session's id where only the file names it: a name that is no unique one gets a mark of how the log begins.
+
+    Two logs called `session` stay apart, and one that moves keeps its id.
+    """
+    return stem if not opening or _UNIQUE_NAME.search(stem) else f"{stem}-{digest(opening)[:8]}"
+
+
 def compact_json(value: JsonValue) -> str:
     """One line of JSON, keys in the host's order."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

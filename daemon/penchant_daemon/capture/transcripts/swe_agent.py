@@ -13,7 +13,7 @@ from penchant_daemon.wire import EventIn, SourceIn
 from .context import ReadContext
 from .files import Skips, parse_document, read_document
 from .records import BadLine, Items, JsonObject, as_list, as_object, as_text
-from .segments import Session, name_or_none, present, spoken_text
+from .segments import Session, name_or_none, present, session_of_file, spoken_text
 from .times import utc_iso
 
 AGENT = "swe-agent"
@@ -33,13 +33,16 @@ def _parse(path: Path, data: bytes, stat: os.stat_result, skips: Skips) -> Itera
     if value is None:
         return
     run = as_object(value)
-    session = Session(path.name.removesuffix(".traj").removesuffix(".json"), AGENT)
-    session.occurred_at = utc_iso(stat.st_mtime)
     steps = [as_object(step) for step in as_list(run.get("trajectory"))]
     history = [as_object(message) for message in as_list(run.get("history"))]
     if not steps and not history:
         yield BadLine(str(path), 1, "neither a history nor a trajectory")
         return
+    # The file is named after the task, which several runs share: the first answer tells them apart.
+    answers = (spoken_text(entry.get("content")) for entry in history if entry.get("role") == "assistant")
+    opening = next(answers, "") or next((as_text(step.get("response")) for step in steps), "")
+    session = Session(session_of_file(path.name.removesuffix(".traj").removesuffix(".json"), opening), AGENT)
+    session.occurred_at = utc_iso(stat.st_mtime)
     yield session.start()
     if history:
         yield from _history(history, steps, session, skips)
