@@ -32,10 +32,10 @@ def command(foreground: bool, tcp_port: int | None, ready_fd: int | None) -> int
 
 
 def _run(home: Path, tcp_port: int | None, ready_fd: int | None) -> int:
-    from penchant_daemon import app
+    from penchant_daemon.app import run
 
     try:
-        app.run(home, tcp_port=tcp_port, ready_fd=ready_fd, in_sight=ready_fd is None)
+        run(home, tcp_port=tcp_port, ready_fd=ready_fd, in_sight=ready_fd is None)
     except LockHeld as error:
         if error.pid == os.getpid():
             raise
