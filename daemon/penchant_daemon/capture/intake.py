@@ -42,6 +42,7 @@ from penchant_store import NewEvent, NewMemory, SourceCursor, Store
 MAX_FUTURE_S = 86_400.0  # clocks of other machines and time zones given wrongly; more is a mistake
 TWICE_WINDOW_S = 5.0  # two hosts, or two settings files, fire the same turn within moments
 MAX_RECENT = 4_096
+MAX_TITLE_CHARS = 200
 SPOOL_NAME = "spool"
 SPOOL_CHECK_S = 5.0
 SPOOL_CHANNEL = "spool"  # stored as `hook`
@@ -136,6 +137,7 @@ class Intake:
             results.append(EventOut(id=receipt.id, status=receipt.status, masked=one.masked))
             if one.event.channel == "hook":
                 self._turns.logged(one.event, receipt.id)
+        self._keep_titles(prepared, results)
         self._publish_events(prepared, results)
         if channel != SPOOL_CHANNEL and any(one.event.channel == "hook" for one in prepared):
             self._drain_now_and_then(now)
@@ -356,6 +358,19 @@ class Intake:
         assert isinstance(masked, dict)
         return masked
 
+    def _keep_titles(self, prepared: Sequence[_Prepared], results: Sequence[EventOut]) -> None:
+        """A title that the host gave its session, in the news of its beginning, is the session's title."""
+        for one, result in zip(prepared, results, strict=True):
+            event = one.event
+            title = (event.meta or {}).get("title") if event.kind == "session_start" else None
+            if (
+                event.session is not None
+                and isinstance(title, str)
+                and title.strip()
+                and result.status == "logged"
+            ):
+                self._store.set_session_title(event.session, _one_line(title), "host").result()
+
     def _publish_events(self, prepared: Sequence[_Prepared], results: Sequence[EventOut]) -> None:
         ids = [result.id for result in results if result.status != "duplicate"]
         if not ids:
@@ -468,6 +483,10 @@ def _cleaned_json(value: Json) -> Json:
     if isinstance(value, dict):
         return {cleaned(key): _cleaned_json(item) for key, item in value.items()}
     return value
+
+
+def _one_line(title: str) -> str:
+    return " ".join(title.split())[:MAX_TITLE_CHARS]
 
 
 def _checked_time(text: str | None, field: str, now: float | None) -> str | None:
