@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -416,7 +416,7 @@ class AsyncClient:
         """See `Client.projects`."""
         return await self._send("GET", "/v1/projects", ProjectsOut)
 
-    async def stream(self) -> AsyncIterator[StreamEvent]:
+    async def stream(self) -> AsyncGenerator[StreamEvent, None]:
         """See `Client.stream`."""
         headers = _headers(self.agent, self._token)
         with _reaching(self.home):

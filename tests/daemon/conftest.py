@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
+import socket as sockets
 import subprocess
 import sys
 import tempfile
@@ -47,9 +47,9 @@ class Daemon:
             connection.sendall(sent)
             return b"".join(iter(lambda: connection.recv(65_536), b""))
 
-    def connect(self, timeout_s: float = 10.0) -> socket.socket:
+    def connect(self, timeout_s: float = 10.0) -> sockets.socket:
         """A connection to it."""
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
         connection.settimeout(timeout_s)
         connection.connect(str(self.socket))
         return connection

@@ -12,7 +12,12 @@ def test_every_listener_gets_everything_in_order_from_any_thread() -> None:
     async def listen() -> None:
         bus = Bus()
         one, two = bus.subscribe(), bus.subscribe()
-        publisher = threading.Thread(target=lambda: [bus.publish("logged", ids=[str(n)]) for n in range(50)])
+
+        def publish() -> None:
+            for n in range(50):
+                bus.publish("logged", ids=[str(n)])
+
+        publisher = threading.Thread(target=publish)
         publisher.start()
         for subscription in (one, two):
             got = [await subscription.next() for _ in range(50)]
