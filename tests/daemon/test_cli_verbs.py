@@ -23,7 +23,8 @@ def said(daemon: Daemon, *arguments: str, stdin: str | None = None, code: int = 
     """What a command prints, when it ends with the code that it should."""
     result = daemon.penchant(*arguments, stdin=stdin)
     assert result.returncode == code, result.stderr
-    return result.stdout
+    out: str = result.stdout
+    return out
 
 
 def refused(daemon: Daemon, *arguments: str, stdin: str | None = None) -> str:
@@ -32,11 +33,12 @@ def refused(daemon: Daemon, *arguments: str, stdin: str | None = None) -> str:
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
-    return result.stderr
+    mistake: str = result.stderr
+    return mistake
 
 
 def remembered(daemon: Daemon, text: str, *options: str) -> str:
-    return ID.findall(said(daemon, "remember", text, *options))[0]
+    return str(ID.findall(said(daemon, "remember", text, *options))[0])
 
 
 # ---- remember
@@ -101,13 +103,13 @@ def test_a_secret_is_masked_and_the_person_told(daemon: Daemon) -> None:
         (("recall",), "QUERY"),
         (("recall", ""), "query"),
         (("recall", "x", "-k", "0"), "0"),
-        (("recall", "x", "--as-of", "someday"), "as_of"),
+        (("recall", "x", "--as-of", "someday"), "--as-of"),
         (("recall", "x", "--project", "no-such-project"), "no-such-project"),
         (("recall", "x", "--budget", "-1"), "-1"),
         (("forget",), "ID"),
         (("forget", "X"), "--yes"),
         (("forget", " ", "--yes"), "blank"),
-        (("feedback", "01M85FA15WDTQTEZGPPJRNKTFN"), "VERDICT"),
+        (("feedback", "01M85FA15WDTQTEZGPPJRNKTFN"), "outdated"),
         (("feedback", "01M85FA15WDTQTEZGPPJRNKTFN", "great"), "great"),
         (("feedback", "01M85FA15WDTQTEZGPPJRNKTFN", "helped"), "01M85FA15WDTQTEZGPPJRNKTFN"),
         (("sessions", "no-such-session"), "no-such-session"),
@@ -135,7 +137,7 @@ def test_results_show_rank_date_session_origin_and_text(daemon: Daemon) -> None:
     out = said(daemon, "recall", "which schema version does the lighthouse API need", "-k", "1")
     first = strip_marks(out)
     assert first.text.strip() == ""  # not a terminal: all of it stands between marks
-    assert "1.  2026-11-20 09:30" in out
+    assert "1. 2026-11-20 09:30" in out
     assert "user said · harbour · codex, from user" in out
     assert "    The lighthouse API needs version 3 of the schema" in out
     assert f"impression {first.impressions[0]}" in out
@@ -188,7 +190,8 @@ def test_a_project_narrows_and_a_budget_shortens(daemon: Daemon) -> None:
         remembered(daemon, f"Walrus fact number {n}: " + "they rest on the ice " * 10, "--project", "zoo")
     remembered(daemon, "Walrus statues stand in the park", "--project", "park")
     body = json.loads(said(daemon, "recall", "walrus", "--project", "zoo", "--json"))
-    assert {result["project"] for result in body["results"]} == {"zoo"}
+    assert [result["project"] for result in body["results"][:3]] == ["zoo"] * 3
+    assert "park" not in {result["project"] for result in body["results"]}  # what is global may be there
     short = json.loads(said(daemon, "recall", "walrus", "--project", "zoo", "--budget", "80", "--json"))
     assert 0 < len(short["results"]) < len(body["results"])
 
@@ -207,10 +210,8 @@ def test_long_texts_are_cut_for_people_and_whole_in_json(daemon: Daemon) -> None
 def test_a_forgotten_memory_is_never_recalled(daemon: Daemon) -> None:
     memory_id = remembered(daemon, "The safe behind the pelican painting is empty")
     assert said(daemon, "forget", memory_id, "--yes") == f"forgotten {memory_id}\n"
-    assert (
-        "pelican"
-        not in said(daemon, "recall", "what is behind the pelican painting", "--json").split('"results"')[1]
-    )
+    body = json.loads(said(daemon, "recall", "what is behind the pelican painting", "--json"))
+    assert not [result for result in body["results"] if "pelican" in result["content"]]
     result = daemon.penchant("forget", memory_id, "--yes")
     assert result.returncode == 1
     assert memory_id in result.stderr
@@ -257,7 +258,8 @@ def test_a_verdict_is_recorded_for_the_recall_that_showed_it(daemon: Daemon) -> 
 def test_sessions_are_listed_and_shown(daemon: Daemon) -> None:
     daemon.client.log_events(
         [
-            EventIn(kind="session_start", role="system", session="tall", project="/srv/giraffe", meta={"title": "Necks"}),
+            EventIn(kind="session_start", role="system", session="tall", project="/srv/giraffe",
+                    meta={"title": "Necks"}),
             EventIn(role="user", content="how long is the neck", session="tall", occurred_at="2026-11-22T08:00:00Z"),
             EventIn(kind="tool_call", role="assistant", content="Bash {}", tool_name="Bash", session="tall"),
             EventIn(role="assistant", content="two metres " * 100, session="tall"),

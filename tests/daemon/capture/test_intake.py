@@ -94,6 +94,16 @@ def test_speaker_and_origin_come_from_the_role_and_the_agent_from_the_caller(hou
     )
 
 
+def test_a_title_that_the_host_gave_is_the_sessions(house: House) -> None:
+    start = {"kind": "session_start", "role": "system", "session": "s"}
+    house.log(**start, meta={"title": "Fix the\nlogin with password='hunter2horse'"})
+    (session,) = house.store.sessions(5)
+    assert (session.title, session.title_source) == (
+        "Fix the login with password='[secret:password]'",
+        "host",
+    )
+
+
 def test_a_time_far_in_the_future_is_refused_by_its_field_and_nothing_is_stored(house: House) -> None:
     far = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(house.now + 90_000))
     good = EventIn(content="kept?")
