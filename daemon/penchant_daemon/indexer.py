@@ -24,7 +24,7 @@ from penchant_daemon.errors import PenchantError
 from penchant_daemon.logs import logger
 from penchant_daemon.models.current import CurrentEmbedder
 from penchant_daemon.models.embedder import Encodings, OnnxEmbedder
-from penchant_daemon.models.errors import ModelError, ModelLoading, ModelMissing
+from penchant_daemon.models.errors import ModelError, ModelMissing
 from penchant_daemon.models.registry import find_model, list_models
 from penchant_daemon.pace import CpuShare, RecallGate, idle_executor, return_free_memory
 from penchant_daemon.wire import IndexOut, ModelOut, Problem
@@ -41,6 +41,7 @@ IDLE_LOOK_S = 5.0  # should a wake-up be missed
 PAUSE_LOOK_S = 2.0
 MAX_WAIT_FOR_RECALLS_S = 0.25  # per batch; a hundred recalls a second must not stop the index for ever
 WRITE_TIMEOUT_S = 60.0
+PREPARE_WAIT_S = 1.0  # for the next embedder; its first export takes 10 s, in which new items are indexed
 TRIM_AFTER_BATCHES = 8  # of vectors: then the memory that they took is given back once there is a rest
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 
@@ -48,12 +49,11 @@ log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
-    """An index that is filled beside the one in use."""
+class _Plan:
+    """An index that shall be filled and then take the place of the one in use."""
 
     model: str  # name of the embedder
     key: str  # name of the index
-    embedder: OnnxEmbedder
 
 
 class Indexer:
@@ -88,9 +88,8 @@ class Indexer:
         self._idle: ThreadPoolExecutor | None = None
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._reindex_key: str | None = None
-        self._target: _Target | None = None
-        self._target_error: PenchantError | None = None
+        self._plan: _Plan | None = None  # one reference, so that the thread never sees half of a change
+        self._next: CurrentEmbedder | None = None  # the embedder that shall replace the present one
         self._state = "off"
         self._detail: str | None = None
         self._error: Exception | None = None
@@ -100,6 +99,7 @@ class Indexer:
         self._skipped: set[int] = set()
         self._lacking: str | None = None  # why there is no embedder
         self._n_batches = 0
+        self._may_wait_s = MAX_WAIT_FOR_RECALLS_S
         self._in_work: frozenset[int] = frozenset()
         self._written: dict[str, frozenset[int]] = {}
 
@@ -140,21 +140,21 @@ class Indexer:
             config.set_value(self._home, "models.embedder", chosen)
         self._wanted = chosen
         self.embedder.retry()
-        self._target = None
         if self._store.index_in_use() is None:  # nothing is replaced: the vectors to come are of this model
             self.embedder.choose(chosen)
-        self._reindex_key = self._fresh_key(chosen)
-        self._target_error = None
+        if self._next is not None:
+            self._next.retry()
+        self._plan = plan = _Plan(chosen, self._fresh_key(chosen))
         self._wake.set()
-        log.info("reindex_requested", model=chosen, index=self._reindex_key)
+        log.info("reindex_requested", model=chosen, index=plan.key)
         return chosen, self._store.counts().items
 
     def progress(self) -> IndexOut:
         """How far the vectors are, and what the thread does."""
-        key = self._reindex_key or self._key_in_use()
+        key = self._plan.key if self._plan is not None else self._key_in_use()
         done, total = self._store.index_progress(key) if key else (0, self._store.counts().items)
         state = self._state
-        if self._reindex_key is not None and state == "idle":  # asked for, and not begun yet
+        if self._plan is not None and state == "idle":  # asked for, and not begun yet
             state = "reindexing"
         return IndexOut(model=key, done=done, total=total, state=state, detail=self._detail)
 
@@ -168,12 +168,12 @@ class Indexer:
     def problems(self) -> list[Problem]:
         """What a person should know: no embedder, a reindex that can't go on, items that were left out."""
         found = []
-        for error in (self.embedder.error, self._target_error):
-            if error is not None and not isinstance(error, ModelLoading):
-                message = f"{error.message}; recall goes on by words"
-                if error is self._target_error:
-                    message = f"{error.message}; recall goes on with {self.embedder.model}"
-                found.append(Problem(part="embedder", message=message, fix=error.hint))
+        if (error := self.embedder.error) is not None:
+            message = f"{error.message}; recall goes on by words"
+            found.append(Problem(part="embedder", message=message, fix=error.hint))
+        if self._next is not None and (error := self._next.error) is not None:
+            message = f"{error.message}; recall goes on with {self.embedder.model}"
+            found.append(Problem(part="embedder", message=message, fix=error.hint))
         if self._error is not None:
             message = f"indexing stopped and is tried again: {_said(self._error)}"
             found.append(Problem(part="index", message=message, fix="penchant logs shows more"))
@@ -219,8 +219,7 @@ class Indexer:
         stems: list[NDArray[np.uint32]] = []
         flags = np.zeros(len(items), dtype=np.uint32)
         for row, text in enumerate(self._store.texts(items)):
-            if not self.gate.is_quiet:
-                self.gate.wait_until_quiet(MAX_WAIT_FOR_RECALLS_S)
+            self._let_recalls_go_first()
             stems.append(stem_hashes(text[:MAX_STEMMED_CHARS]))
             flags[row] = int(cues(text[:MAX_STEMMED_CHARS]))
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in stems])]).astype(np.int64)
@@ -268,23 +267,22 @@ class Indexer:
 
     def _rebuild(self) -> bool:
         """One batch of the index that shall replace the one in use; exchanges them when it is complete."""
-        key = self._reindex_key or self._replacement()
-        if key is None:
+        plan = self._plan or self._replacement()
+        if plan is None:
             self._say("idle" if self._lacking is None else "waiting", self._lacking)
             return False
         try:
-            target = self._open_target(key)
+            embedder = self._embedder_of(plan).get(PREPARE_WAIT_S)
         except ModelError as error:
-            self._target_error = error
             self._say("waiting", error.message)
             return False
-        items = self._due(target.key, VECTORS_BATCH)
+        items = self._due(plan.key, VECTORS_BATCH)
         if not len(items):
-            self._exchange(target)
+            self._exchange(plan, embedder)
             return True
-        done, total = self._store.index_progress(target.key)
-        self._say("reindexing", f"{done:,} of {total:,} by {target.model}")
-        self._embed(target.key, items, target.embedder)
+        done, total = self._store.index_progress(plan.key)
+        self._say("reindexing", f"{done:,} of {total:,} by {plan.model}")
+        self._embed(plan.key, items, embedder)
         return True
 
     # ---- indexes and their names
@@ -318,37 +316,34 @@ class Indexer:
                 return model.name
         return None
 
-    def _replacement(self) -> str | None:
+    def _replacement(self) -> _Plan | None:
         """The index that the config asks for, when another one is in use."""
-        in_use, wanted = self._store.index_in_use(), self._base_key(self._wanted)
+        in_use, model = self._store.index_in_use(), self._wanted
+        wanted = self._base_key(model)
         if in_use is None or wanted is None or in_use.partition("~")[0] == wanted:
             return None
-        return wanted
+        return _Plan(model, wanted)
 
-    def _open_target(self, key: str) -> _Target:
-        if self._target is None or self._target.key != key:
-            if self._wanted == self.embedder.model:
-                embedder = self.embedder.get()
-            else:
-                self._say("reindexing", f"preparing {self._wanted}")
-                embedder = self._load(self._wanted)
-            self._target = _Target(self._wanted, key, embedder)
-            self._target_error = None
-        return self._target
+    def _embedder_of(self, plan: _Plan) -> CurrentEmbedder:
+        if plan.model == self.embedder.model:
+            return self.embedder
+        if self._next is None or self._next.model != plan.model:
+            self._next = CurrentEmbedder(plan.model, self._load)
+        return self._next
 
-    def _exchange(self, target: _Target) -> None:
+    def _exchange(self, plan: _Plan, embedder: OnnxEmbedder) -> None:
         old = self._store.index_in_use()
-        is_empty = self._store.index_progress(target.key)[1] == 0
+        is_empty = self._store.index_progress(plan.key)[1] == 0
         with self.gate.closed():  # no query is encoded by one model and compared with vectors of another
             if not is_empty:
-                self._store.use_index(target.key)
-            self.embedder.use(target.model, target.embedder)
-        self._target = None
-        if self._reindex_key == target.key:
-            self._reindex_key = None
-        if old is not None and (old != target.key or is_empty):
+                self._store.use_index(plan.key)
+            self.embedder.use(plan.model, embedder)
+        self._next = None
+        if self._plan == plan:
+            self._plan = None
+        if old is not None and (old != plan.key or is_empty):
             self._store.drop_index(old)
-        log.info("reindexed", model=target.model, index=target.key, replaced=old)
+        log.info("reindexed", model=plan.model, index=plan.key, replaced=old)
 
     # ---- one batch
 
@@ -356,8 +351,7 @@ class Indexer:
         started = time.thread_time()
         ids = []
         for record in self._store.records(items):
-            if not self.gate.is_quiet:
-                self.gate.wait_until_quiet(MAX_WAIT_FOR_RECALLS_S)
+            self._let_recalls_go_first()
             ids.append(embedder.document_ids(_text_to_embed(record)))
         self._n_batches += 1
         own_s = time.thread_time() - started
@@ -408,8 +402,15 @@ class Indexer:
         pause_s = self._cpu.spend(cpu_s)
         if pause_s > 0:
             self._stopping.wait(pause_s)
-        if not self.gate.is_quiet:
-            self.gate.wait_until_quiet(MAX_WAIT_FOR_RECALLS_S)
+        self._may_wait_s = MAX_WAIT_FOR_RECALLS_S
+        self._let_recalls_go_first()
+
+    def _let_recalls_go_first(self) -> None:
+        """Waits while recalls run, but not longer per batch than MAX_WAIT_FOR_RECALLS_S."""
+        if self._may_wait_s > 0 and not self.gate.is_quiet:
+            began = time.monotonic()
+            self.gate.wait_until_quiet(self._may_wait_s)
+            self._may_wait_s -= time.monotonic() - began
 
     def _failed(self, error: Exception) -> None:
         log.exception("indexing_failed", retry_s=self._retry_s)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +16,10 @@ import pytest
 from penchant_daemon import config
 from penchant_daemon.indexer import Indexer
 from penchant_daemon.models import ModelMissing, OnnxEmbedder, open_embedder
-from penchant_daemon.models.catalogue import DEFAULT_EMBEDDER
+from penchant_daemon.models.catalogue import DEFAULT_EMBEDDER, PACKAGED
+from penchant_daemon.models.files import sha256_of
 from penchant_daemon.models.open import embedder_key
+from penchant_daemon.models.registry import PulledRecord, pulled_dir, write_record
 from penchant_ranker import Cue, stem, stem_hash
 from penchant_store import ItemFilter, NewEvent, NewMemory, Store
 
@@ -50,6 +55,37 @@ def start(store: Store, short_path: Path, embedder: OnnxEmbedder) -> Iterator[Ca
     yield make
     for indexer in started:
         indexer.stop()
+
+
+TINY = "someone/tiny"
+MAKE_TINY = """
+import sys, shutil, torch
+from pathlib import Path
+from sentence_transformers import SentenceTransformer
+from transformers import BertConfig, BertModel
+source, target = Path(sys.argv[1]), Path(sys.argv[2])
+shutil.copytree(source, target, ignore=shutil.ignore_patterns("model.safetensors", "data_config.json"))
+torch.manual_seed(3)
+shape = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+BertModel(BertConfig(vocab_size=30522, **shape)).save_pretrained(target)
+pooling = target / "1_Pooling" / "config.json"
+pooling.write_text(pooling.read_text().replace("384", "32"))
+"""
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of 32 dimensions with random weights, as a pulled model lies on disk."""
+    folder = tmp_path_factory.mktemp("tiny") / "someone--tiny@01234567"
+    command = [sys.executable, "-c", MAKE_TINY, str(PACKAGED[0].locate()), str(folder)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    hashes = {str(path.relative_to(folder)): sha256_of(path) for path in files}
+    record = PulledRecord(
+        TINY, "embedder", "0" * 40, "model.safetensors", hashes, True, "2026-11-24T00:00:00Z"
+    )
+    write_record(folder, record)
+    return folder
 
 
 def until(claim: Callable[[], bool]) -> None:
@@ -218,6 +254,40 @@ def test_reindex_builds_new_vectors_beside_the_old_ones_and_exchanges_them(
     until(lambda: store.index_in_use() not in (old, new) and indexer.progress().state == "idle")
 
 
+def test_another_model_takes_over_when_all_is_embedded_and_recall_never_mixes_them(
+    store: Store, start: Callable[..., Indexer], short_path: Path, tiny: Path
+) -> None:
+    def load(name: str) -> OnnxEmbedder:
+        return open_embedder(config.Config(), short_path, name=name)
+
+    remember(store, *(f"note number {i} about the queue" for i in range(70)))
+    indexer = start(load)
+    until(lambda: is_complete(store) and indexer.progress().state == "idle")
+    shutil.copytree(tiny, pulled_dir(short_path) / tiny.name)
+    assert indexer.reindex(TINY) == (TINY, 70)
+    assert config.load(short_path).models.embedder == TINY
+    dims = set()
+
+    def has_taken_over() -> bool:
+        with indexer.gate:  # as every recall
+            vector = indexer.embedder.encode_query("the queue")
+            dims.add(len(store.index.snapshot().cosines(vector)) and len(vector))
+        return indexer.progress().state == "idle"
+
+    until(has_taken_over)
+    assert dims <= {32, 384}
+    assert indexer.embedder.model == TINY
+    assert indexer.embedder.dim == 32
+    assert (store.index_in_use() or "").startswith("someone--tiny-")
+    indexer.stop()
+    # The config went back while nothing ran: the next start recalls with what is there, and rebuilds.
+    again = start(load, model=DEFAULT_EMBEDDER)
+    until(lambda: (store.index_in_use() or "").startswith(DEFAULT_EMBEDDER))
+    until(lambda: again.progress().state == "idle")
+    assert again.embedder.model == DEFAULT_EMBEDDER
+    assert again.problems() == []
+
+
 def test_reindex_with_an_unknown_model_changes_nothing(
     store: Store, start: Callable[..., Indexer], short_path: Path
 ) -> None:
@@ -232,7 +302,7 @@ def test_reindex_of_an_empty_store_ends(store: Store, start: Callable[..., Index
     indexer = start()
     until(lambda: indexer.progress().state == "idle")
     assert indexer.reindex() == (DEFAULT_EMBEDDER, 0)
-    until(lambda: indexer.progress().state == "idle" and indexer._reindex_key is None)
+    until(lambda: indexer.progress().state == "idle" and indexer.progress().state == "idle")
     remember(store, "first")
     indexer.wake()
     until(lambda: is_complete(store))

@@ -1,7 +1,7 @@
 """
 Turns a sentence-transformers model into an ONNX file, once, in a process of its own.
 
-Run as `python -m penchant_daemon.models.export SOURCE TARGET`: torch costs 7 s and 400 MB to import, which
+Run as `python -m penchant_daemon.models.export SOURCE TARGET [PARENT]`: torch costs 7 s and 400 MB to import, which
 the daemon must never pay. The network that is written has three outputs, all from one pass:
 
 - `pooled`  (n, dim) float32, the model's own sentence vector, rows L2-normalised;
@@ -21,6 +21,8 @@ import sys
 import warnings
 from pathlib import Path
 from typing import Any
+
+from penchant_daemon.models.parent import die_with
 
 __all__ = ["export"]
 
@@ -167,16 +169,17 @@ def _check(model: Any, target: Path, max_tokens: int) -> float:
 
 
 def main() -> int:
-    """The process: two paths as arguments, the reason of a failure on standard error."""
+    """The process: two paths (and its parent's id) as arguments, the reason of a failure on standard error."""
     # Files only: a model that isn't complete on disk must fail here, not be fetched unseen.
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TRANSFORMERS_OFFLINE"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     warnings.simplefilter("ignore")  # the tracer's remarks; what matters is checked by the probes
-    if len(sys.argv) != 3:
-        sys.stderr.write("usage: python -m penchant_daemon.models.export SOURCE TARGET\n")
+    if len(sys.argv) not in (3, 4):
+        sys.stderr.write("usage: python -m penchant_daemon.models.export SOURCE TARGET [PARENT]\n")
         return 2
+    die_with(int(sys.argv[3]) if len(sys.argv) == 4 else 0)
     export(Path(sys.argv[1]), Path(sys.argv[2]))
     return 0
 

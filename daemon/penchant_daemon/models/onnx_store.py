@@ -73,7 +73,8 @@ def find_or_export(
         return found, mine
     with exclusive(cache / f".{folder}.lock"):
         if _read(shared, source_sha256) is None:
-            shutil.rmtree(shared, ignore_errors=True)
+            for stale in (shared, *cache.glob(f".{folder}.*/")):  # of an export that was killed
+                shutil.rmtree(stale, ignore_errors=True)
             hint = "reinstall the package it came from, or pull it again"
             check_sha256(weights, source_sha256, hint)
             with staged_directory(shared) as staging:
@@ -112,7 +113,15 @@ def _read(folder: Path, source_sha256: str) -> Export | None:
 
 
 def _run_export(name: str, source: Path, target: Path) -> None:
-    command = [sys.executable, "-P", "-m", "penchant_daemon.models.export", str(source), str(target)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "penchant_daemon.models.export",
+        str(source),
+        str(target),
+        str(os.getpid()),
+    ]
     packages = str(Path(__file__).parents[2])
     path = os.pathsep.join(part for part in (packages, os.environ.get("PYTHONPATH", "")) if part)
     try:

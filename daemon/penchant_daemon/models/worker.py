@@ -14,20 +14,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import json
 import os
 import queue
-import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
-__all__ = ["main"]
+from penchant_daemon.models.parent import die_with
 
-_PR_SET_PDEATHSIG = 1
+__all__ = ["main"]
 
 
 def main() -> int:
@@ -39,7 +37,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--parent", type=int, default=0)
     arguments = parser.parse_args()
-    _die_with_parent(arguments.parent)
+    die_with(arguments.parent)
     if hasattr(os, "nice"):
         os.nice(19)
     answers = _private_stdout()
@@ -114,15 +112,6 @@ def _private_stdout() -> IO[bytes]:
         stack.callback(os.close, null)
         os.dup2(null, 1)
     return os.fdopen(private, "wb")
-
-
-def _die_with_parent(parent: int) -> None:
-    if sys.platform != "linux":
-        return  # the closed input tells
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if parent and os.getppid() != parent:  # it died before the line above
-        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -130,6 +130,27 @@ def test_a_source_with_another_hash_is_corrupt(tmp_path: Path) -> None:
     assert not any((tmp_path / "home").rglob("*"))
 
 
+def test_without_torch_the_first_use_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = tmp_path / "without"
+    without.mkdir()
+    (without / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\")\n")
+    monkeypatch.setenv("PYTHONPATH", str(without))
+    model = PACKAGED[0]
+    stale = tmp_path / "cache" / f".{model.name}-{model.sha256[:8]}.killed"
+    stale.mkdir(parents=True)
+    with pytest.raises(ModelMissing, match="No module named 'torch'") as caught:
+        find_or_export(
+            *(model.name, model.locate(), model.weights_file(), model.sha256, "r"),
+            *(tmp_path / "home", tmp_path / "cache"),
+        )
+    assert caught.value.hint == "pip install sentence-transformers torch"
+    assert not any(
+        path.is_dir() for path in (tmp_path / "cache").iterdir()
+    )  # nothing half-made, nothing stale
+
+
 def test_an_unknown_model_says_how_to_get_it(tmp_path: Path) -> None:
     config = Config(models=Models(embedder="intfloat/e5-small-v2"))
     with pytest.raises(ModelMissing) as caught:
