@@ -1,0 +1,96 @@
+"""Models as a person meets them: the real daemon, its command line, its status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+from penchant_daemon.client import Client
+from penchant_daemon.models.catalogue import DEFAULT_EMBEDDER, DEFAULT_LOCAL
+from penchant_daemon.wire import EventIn, MemoryIn, RecallRequest, StatusOut
+
+
+class RunningDaemon(Protocol):
+    """What these tests need of the `daemon` fixture."""
+
+    @property
+    def home(self) -> Path: ...
+    @property
+    def client(self) -> Client: ...
+    @property
+    def pid(self) -> int: ...
+    @property
+    def penchant(self) -> Callable[..., object]: ...
+
+
+def until(claim: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    end = time.monotonic() + timeout_s
+    tick = threading.Event()
+    while not claim():
+        assert time.monotonic() < end, "it did not happen in time"
+        tick.wait(0.1)
+
+
+def worker_pid(daemon: RunningDaemon) -> int | None:
+    for child in psutil.Process(daemon.pid).children():
+        if "penchant_daemon.models.worker" in child.cmdline():
+            return child.pid
+    return None
+
+
+def test_stored_text_is_embedded_and_a_reindex_rebuilds_it_while_recall_goes_on(
+    daemon: RunningDaemon,
+) -> None:
+    daemon.client.remember([MemoryIn(content="The billing queue runs on Postgres.")])
+
+    def is_indexed() -> bool:
+        status: StatusOut = daemon.client.status()
+        return status.index.state == "idle" and status.index.done == status.index.total > 0
+
+    until(is_indexed)
+    before = daemon.client.status()
+    assert before.models["embedder"].name == DEFAULT_EMBEDDER
+    assert before.models["embedder"].state == "ready"
+    done = daemon.penchant("reindex", "--wait")
+    assert getattr(done, "returncode", None) == 0, done
+    after = daemon.client.status()
+    assert after.index.model != before.index.model
+    assert after.index.done == after.index.total
+    found = daemon.client.recall(RecallRequest(query="Which database holds invoices waiting to be sent?"))
+    assert found.results[0].content == "The billing queue runs on Postgres."
+    assert found.warnings == []
+
+
+def test_sessions_get_titles_and_a_killed_worker_is_replaced(daemon: RunningDaemon) -> None:
+    def title_of(session: str) -> str | None:
+        found = [each.title for each in daemon.client.sessions().sessions if each.id == session]
+        return found[0] if found else None
+
+    def log(session: str) -> None:
+        text = "fix the login redirect loop, after the oauth callback the user lands on /login again"
+        daemon.client.log_events(
+            [
+                EventIn(content=text, session=session),
+                EventIn(kind="session_end", role="system", session=session),
+            ]
+        )
+
+    log("first")
+    until(lambda: title_of("first") is not None)
+    assert "login redirect" in (title_of("first") or "").lower()
+    status = daemon.client.status()
+    assert status.models["language_model"].name == DEFAULT_LOCAL
+    killed = worker_pid(daemon)
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    log("second")
+    until(lambda: title_of("second") is not None)
+    assert worker_pid(daemon) not in (None, killed)
+    assert [problem for problem in daemon.client.status().problems if problem.part == "worker"] == []
