@@ -7,6 +7,7 @@ problem in `penchant status`, with the command that mends it.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -30,7 +31,7 @@ from penchant_daemon.indexer import Indexer
 from penchant_daemon.learners.jobs import JobKind, JobRunner
 from penchant_daemon.learners.titles import JOB_KIND as TITLE_JOB
 from penchant_daemon.learners.titles import TitleWriter
-from penchant_daemon.limits import Limits
+from penchant_daemon.limits import Limits, give_back_memory
 from penchant_daemon.models import open_embedder
 from penchant_daemon.models.local import Worker
 from penchant_daemon.models.open import onnx_cache_dir
@@ -98,6 +99,7 @@ class Daemon:
             cpu_share=self.limits.background_cpu_share,
         )
         self._tasks: list[asyncio.Task[None]] = []
+        self._settling: asyncio.Task[None] | None = None
         self._failed: list[Problem] = []
         self.bus.call(self._on_published)
         parts = Parts(
@@ -144,8 +146,9 @@ class Daemon:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._on_signal, name)
         await self.server.serve(sockets=listeners)
-        for task in self._tasks:
-            task.cancel()
+        for task in (*self._tasks, self._settling):
+            if task is not None:
+                task.cancel()
         ended = await asyncio.gather(
             self.mounts.aclose(),
             self.jobs.stop(),
@@ -179,6 +182,13 @@ class Daemon:
                 self._start_part("watch", lambda: self.watcher.start(self.service.config.watch))
             ),
         ]
+        self._settling = asyncio.create_task(self._settle(), name="settle")
+
+    async def _settle(self) -> None:
+        """Once all is loaded: hand back what loading used, and let the collector skip what stays."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await detached(give_back_memory, "settle")
+        gc.freeze()
 
     async def _start_part(self, part: str, start: Callable[[], None]) -> None:
         """Start what may fail without harm to the rest: it is said in the status."""

@@ -80,7 +80,7 @@ class Limits:
                 log.warning("ram_over_cap", used_mb=self.ram_bytes // MB, cap_mb=self._caps.ram_daemon_mb)
             self.is_over_ram = True
             self._relieve()
-            _give_back_memory()
+            give_back_memory()
             self.ram_bytes = self._process.memory_info().rss
         elif self.is_over_ram and self.ram_bytes < cap * RESUME_AT:
             log.info("ram_under_cap", used_mb=self.ram_bytes // MB, cap_mb=self._caps.ram_daemon_mb)
@@ -192,7 +192,7 @@ def _on_battery() -> bool:
     return battery is not None and battery.power_plugged is False
 
 
-def _give_back_memory() -> None:
+def give_back_memory() -> None:
     """Collect, and hand freed pages back to the system (glibc keeps them otherwise)."""
     gc.collect()
     try:
@@ -201,4 +201,4 @@ def _give_back_memory() -> None:
         return  # not glibc: its allocator returns pages by itself
 
 
-__all__ = ["Limits", "size_of"]
+__all__ = ["Limits", "give_back_memory", "size_of"]

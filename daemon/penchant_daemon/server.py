@@ -1,27 +1,28 @@
 """The routes of the daemon: bytes to a request, the service's verb in a thread, its answer to bytes.
 
-Handlers take the raw request rather than FastAPI's parsed parameters: bodies are validated straight from
-their bytes (strictly, with the path of what is wrong), within a limit and a deadline. The OpenAPI document
-is made from the same table of routes.
+Bodies are validated straight from their bytes (strictly, with the path of what is wrong), within a limit and
+a deadline. The OpenAPI document is made from the same table as the router.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any, ParamSpec, TypeVar
 
-from fastapi import FastAPI
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
+from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from penchant_daemon import __version__, body
 from penchant_daemon.access import Receive, Scope, Send, error_response
@@ -416,16 +417,25 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": text, "more_body": True})
 
 
-def create_app(service: Service, routes: Routes) -> FastAPI:
+def create_app(service: Service, routes: Routes) -> Starlette:
     """The HTTP API of one service (without the door, which is `access.Gate`)."""
-    app = FastAPI(
-        title="Penchant", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False
-    )
     verbs = routes.table()
-    for verb in verbs:
-        app.add_route(verb.path, _guarded(verb.handler), methods=[verb.method], include_in_schema=False)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.openapi = partial(_openapi, verbs)  # type: ignore[method-assign]
+
+    @cache
+    def document() -> bytes:
+        return json.dumps(_openapi(verbs)).encode()
+
+    async def openapi(request: Request) -> Response:
+        return Response(document(), media_type="application/json")
+
+    app = Starlette(
+        routes=[
+            *(Route(verb.path, _guarded(verb.handler), methods=[verb.method]) for verb in verbs),
+            Route("/openapi.json", openapi, methods=["GET"]),
+        ],
+        exception_handlers={HTTPException: _http_error},
+    )
+    app.router.redirect_slashes = False
     return app
 
 
