@@ -30,8 +30,8 @@ def main(sizes: Sequence[int], n_queries: int) -> None:
     """Measure every size and keep the figures."""
     report = Report(
         "recall_latency",
-        f"{', '.join(f'{n:,}' for n in sizes)} made-up messages (Zipf over 20,000 words, names, identifiers), "
-        f"{n_queries} queries of 3 to 7 words in {ROUNDS} rounds; vectors of the fill are random, queries are "
+        f"{', '.join(f'{n:,}' for n in sizes)} made-up messages (Zipf over 20,000 words, names, code), "
+        f"{n_queries} queries of 3 to 7 words in {ROUNDS} rounds; the fill's vectors are random, queries are "
         "embedded for real",
         SEED,
     )

@@ -39,9 +39,9 @@ class Figure:
     is_met: bool | None = None
 
     def __str__(self) -> str:
-        spread = f" ({_short(self.low)} to {_short(self.high)} in {self.runs})" if self.runs > 1 else ""
+        spread = f" ({shown(self.low)} to {shown(self.high)} in {self.runs})" if self.runs > 1 else ""
         aim = "" if self.target is None else f"   {'meets' if self.is_met else 'MISSES'} {self.target}"
-        return f"{self.name:<58} {_short(self.value):>10} {self.unit}{spread}{aim}"
+        return f"{self.name:<58} {shown(self.value):>10} {self.unit}{spread}{aim}"
 
 
 class Report:
@@ -70,9 +70,9 @@ class Report:
         value = float(median(runs))
         target, is_met = None, None
         if at_most is not None:
-            target, is_met = f"≤ {_short(at_most)}", value <= at_most
+            target, is_met = f"≤ {shown(at_most)}", value <= at_most
         if at_least is not None:
-            target, is_met = f"≥ {_short(at_least)}", value >= at_least
+            target, is_met = f"≥ {shown(at_least)}", value >= at_least
         figure = Figure(name, value, unit, float(min(runs)), float(max(runs)), len(runs), target, is_met)
         self.figures.append(figure)
         print("   " + str(figure), flush=True)
@@ -126,7 +126,8 @@ def _command() -> list[str]:
     return [spec.name if spec is not None else Path(sys.argv[0]).name, *sys.argv[1:]]
 
 
-def _short(value: float) -> str:
+def shown(value: float) -> str:
+    """A number as people read it: three digits, thousands apart."""
     if value >= 1_000:
         return f"{value:,.0f}"
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""Many agents at once: they write and recall for a minute, and every acknowledged event is counted afterwards.
+"""Many agents at once write and recall for a minute; every acknowledged event is counted afterwards.
 
     python -m benchmarks.soak [--seconds 60] [--agents 10 50]
 
@@ -149,7 +149,8 @@ def _stdio(report: Report) -> None:
 HOST = """
 import subprocess, sys, time
 n = int(sys.argv[2])
-mcp = [subprocess.Popen([sys.argv[1], "mcp"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(n)]
+pipe = subprocess.PIPE
+mcp = [subprocess.Popen([sys.argv[1], "mcp"], stdin=pipe, stdout=pipe) for _ in range(n)]
 for process in mcp:
     process.stdin.write(sys.argv[3].encode() + b"\\n"); process.stdin.flush()
     process.stdout.readline()

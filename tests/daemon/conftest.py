@@ -94,6 +94,7 @@ def running_daemon(config: str = "", tcp_port: int | None = None) -> Iterator[Da
     env = environment(folder)
     home = folder / "data"
     home.mkdir(mode=0o700)
+    (home / "config.toml").touch(mode=0o600)
     (home / "config.toml").write_text(config)
     try:
         assert lifecycle.start(home, env=env, timeout_s=30.0, tcp_port=tcp_port)

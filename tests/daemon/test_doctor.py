@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -11,9 +14,9 @@ from typing import Any
 
 import pytest
 from sqlcipher3 import dbapi2
+from tests.daemon.conftest import running_daemon
 
 from penchant_daemon import lifecycle
-from penchant_daemon.client import Client
 from penchant_daemon.home import socket_path
 from penchant_daemon.wire import EventIn, MemoryIn
 from penchant_store.engine import can_corrupt_wal, sqlite_version
@@ -32,21 +35,35 @@ MESSAGES = (
 )
 
 
-@pytest.fixture
-def env(free_env: dict[str, str]) -> Iterator[dict[str, str]]:
-    """A data directory with memories and a session; its daemon is stopped."""
-    home = Path(free_env["PENCHANT_HOME"])
-    lifecycle.start(home, env=free_env, timeout_s=30.0)
-    with Client(home, agent="test", autostart=False) as client:
-        client.remember([MemoryIn(content=text, project="orion") for text in MEMORIES])
-        client.log_events(
+@pytest.fixture(scope="module")
+def kept() -> Iterator[Path]:
+    """A data directory with memories and a session, after its daemon has stopped: copied for each test."""
+    copy = Path(tempfile.mkdtemp(prefix="pd-", dir="/tmp")) / "data"
+    with running_daemon() as daemon:
+        daemon.client.remember([MemoryIn(content=text, project="orion") for text in MEMORIES])
+        daemon.client.log_events(
             [
                 EventIn(content=text, role="user" if i % 2 == 0 else "assistant", session="s-1")
                 for i, text in enumerate(MESSAGES)
             ]
         )
-    lifecycle.stop(home)
-    yield free_env
+        tick = threading.Event()
+        for _ in range(300):
+            index = daemon.client.status().index
+            if index is not None and index.done >= index.total and index.state == "idle":
+                break
+            tick.wait(0.1)
+        lifecycle.stop(daemon.home)
+        shutil.copytree(daemon.home, copy)
+    yield copy
+    shutil.rmtree(copy.parent)
+
+
+@pytest.fixture
+def env(kept: Path, free_env: dict[str, str]) -> dict[str, str]:
+    """An environment whose data directory holds memories and a session; no daemon runs."""
+    shutil.copytree(kept, home_of(free_env))
+    return free_env
 
 
 def home_of(env: Mapping[str, str]) -> Path:
@@ -93,9 +110,8 @@ def test_a_memory_that_its_own_words_do_not_find_is_reported_and_mended(
 ) -> None:
     # What happened to a peer: rows were there, the word index had lost them, the status said healthy.
     with closing(dbapi2.connect(str(home_of(env) / "memory.db"))) as database:
-        tables = [
-            row[0] for row in database.execute("SELECT name FROM sqlite_schema WHERE sql LIKE '%fts5%'")
-        ]
+        sql = "SELECT name FROM sqlite_schema WHERE sql LIKE '%USING fts5(%'"
+        tables = [row[0] for row in database.execute(sql)]
         for table in tables:
             database.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")  # noqa: S608
         database.commit()
