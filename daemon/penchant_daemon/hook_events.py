@@ -7,16 +7,19 @@ by what only it sends. Standard library only: this runs at every prompt of every
 from __future__ import annotations
 
 import json
-import re
 import zlib
-from typing import Any, Final, NamedTuple
 
-Json = Any  # what json.loads gives
-Event = dict[str, Any]
+TYPE_CHECKING = False  # type checkers take it for typing's, whose import would cost 3 ms
+if TYPE_CHECKING:
+    from typing import Any, Final, TypeAlias
+
+    Json: TypeAlias = Any  # what json.loads gives
+    Event: TypeAlias = dict[str, Any]
 
 MAX_MESSAGE_CHARS: Final = 1_000_000  # `wire.MAX_CONTENT_CHARS`, which is not imported for its price
 MAX_TOOL_CHARS: Final = 200_000  # a call and its result go in one body of at most 10 MB
 MAX_NAME_CHARS: Final = 4_096
+_NO_CONTROL: Final = dict.fromkeys((*range(32), 127))
 
 # Every host's name of a hook, lower case without separators -> ours (Claude Code's).
 _EVENTS: Final = {
@@ -45,25 +48,41 @@ _EVENTS: Final = {
     "postcascaderesponse": "Stop",
     "sessionend": "SessionEnd",
 }
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class Call(NamedTuple):
-    """One hook call, understood."""
+class Call:
+    """One hook call, understood.
 
-    host: str  # claude-code, codex, cursor, vscode, copilot, gemini, windsurf, goose, devin or hook
-    event: str  # Claude Code's name of it
-    event_name: str  # as the host spelt it
-    session: str | None
-    parent: str | None
-    project: str | None
-    events: list[Event]
-    prompt: str  # what context is asked for; at a session's start the reason
+    :param host: claude-code, codex, cursor, vscode, copilot, gemini, windsurf, goose, devin or hook.
+    :param event: Claude Code's name of the hook; `event_name` is the host's own.
+    :param prompt: what context is asked for; at a session's start the reason.
+    """
+
+    __slots__ = ("event", "event_name", "events", "host", "project", "prompt", "session")
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        event: str,
+        event_name: str,
+        session: str | None,
+        project: str | None,
+        events: list[Event],
+        prompt: str,
+    ) -> None:
+        self.host = host
+        self.event = event
+        self.event_name = event_name
+        self.session = session
+        self.project = project
+        self.events = events
+        self.prompt = prompt
 
 
 def canonical(name: str) -> str | None:
     """Claude Code's name of a host's hook; None for one that is not taken."""
-    return _EVENTS.get(re.sub(r"[^a-z]", "", name.lower()))
+    return _EVENTS.get("".join(filter(str.isalpha, name)).lower())
 
 
 def host_of(payload: Event, given: str | None = None) -> str:
@@ -148,7 +167,9 @@ def understood(
         prompt = _prompt(payload)
     elif kind == "SessionStart":
         prompt = _first(payload, "source", "reason") or "startup"
-    return Call(host, kind, said, session, parent, project, events, prompt)
+    return Call(
+        host=host, event=kind, event_name=said, session=session, project=project, events=events, prompt=prompt
+    )
 
 
 def answer(call: Call, context: str) -> str:
@@ -363,7 +384,7 @@ def _name(value: Json) -> str | None:
     """An identifier as the wire takes it: no control characters, not too long; None when blank."""
     if not isinstance(value, str):
         return None
-    value = _CONTROL.sub("", value).strip()
+    value = value.translate(_NO_CONTROL).strip()
     if len(value) > MAX_NAME_CHARS:
         value = value[: MAX_NAME_CHARS - 17] + "~" + _digest(value)
     return value or None

@@ -206,7 +206,7 @@ def _value_after(data: bytes, low: bytes, name_start: int, name_end: int, kind: 
         quoted = _QUOTED.match(data, at)
         if quoted is not None:
             is_call = sign == b"("
-            if is_call and not _is_mixed(quoted["value"]):
+            if is_call and (kind != "password" or not _is_mixed(quoted["value"])):
                 return None
             return _span(quoted, kind) if _is_secret_text(quoted["value"], kind) else None
         if sign in (b"==", b"===", b"|", b"->", b"(") or (kind == "pass" and sign != b"="):
