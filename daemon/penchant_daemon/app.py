@@ -7,6 +7,7 @@ problem in `penchant status`, with the command that mends it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import resource
@@ -46,6 +47,7 @@ from penchant_store import Store, StoreError
 
 STOP_DEADLINE_S = 4.7  # the promise is 5 s: what is acknowledged is on disk long before
 N_OPEN_FILES = 8_192
+WAKE_AFTER_S = 0.05  # a stream of single events is indexed twenty times a second, not six hundred times
 
 log = logs.logger(__name__)
 
@@ -101,6 +103,8 @@ class Daemon:
         self._tasks: list[asyncio.Task[None]] = []
         self._settling: asyncio.Task[None] | None = None
         self._failed: list[Problem] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_wake_due = False
         self.bus.call(self._on_published)
         parts = Parts(
             home=home,
@@ -134,7 +138,7 @@ class Daemon:
 
     async def serve(self, listeners: list[socket.socket], ready_fd: int | None) -> None:
         """Answer on these sockets until a signal or `POST /v1/shutdown`."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         began = time.monotonic()
 
         async def ready() -> None:
@@ -219,8 +223,16 @@ class Daemon:
         return [Problem(part="secrets", message=state.problem, fix="penchant doctor")]
 
     def _on_published(self, kind: str) -> None:
-        if kind in ("logged", "remembered"):
-            self.indexer.wake()
+        """Wake the indexer for what was stored, once for all that comes within a moment."""
+        if kind not in ("logged", "remembered") or self._is_wake_due or self._loop is None:
+            return
+        self._is_wake_due = True
+        with contextlib.suppress(RuntimeError):  # the loop has ended: the next start indexes what is missing
+            self._loop.call_soon_threadsafe(self._loop.call_later, WAKE_AFTER_S, self._wake_indexer)
+
+    def _wake_indexer(self) -> None:
+        self._is_wake_due = False
+        self.indexer.wake()
 
     def _on_signal(self, name: signal.Signals) -> None:
         log.info("signal", name=name.name)
