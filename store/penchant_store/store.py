@@ -526,9 +526,11 @@ class Store:
         """Items that are not in the trigram index, the newest first."""
         with self._readers.lend() as connection:
             rows = connection.execute(
-                "SELECT item FROM items WHERE NOT EXISTS (SELECT 1 FROM trigrams_docsize d WHERE d.id = items.item)"
+                "SELECT item FROM items WHERE item <= ?"
+                " AND NOT EXISTS (SELECT 1 FROM trigrams_docsize d WHERE d.id = items.item)"
                 " ORDER BY item DESC LIMIT ?",
-                (limit,),
+                # A row is seen here a moment before the index knows it, and so before its text can be had.
+                (self.index.snapshot().n, limit),
             ).fetchall()
         return np.array(rows, dtype=np.int64).reshape(-1)
 
