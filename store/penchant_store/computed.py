@@ -395,5 +395,6 @@ def _made(folder: Path) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise os_error(error, folder) from error
+    make_private(folder.parent, 0o700)  # `mode` is not that of parents
     make_private(folder, 0o700)
     return folder
