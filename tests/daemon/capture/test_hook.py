@@ -23,7 +23,7 @@ from penchant_daemon.capture.echo import strip_marks
 from penchant_daemon.capture.transcripts.segments import arguments_text, result_text
 from penchant_daemon.client import Client
 from penchant_daemon.home import socket_path
-from penchant_daemon.wire import EventIn, MemoryIn, SessionEvent
+from penchant_daemon.wire import EventIn, MemoryIn, RecallRequest, SessionEvent
 
 NOW = "2026-11-23T10:00:00.000Z"
 CLAUDE = {
@@ -273,6 +273,33 @@ def test_a_prompt_gets_what_is_remembered_about_it_and_nothing_else_does(daemon:
         "UserPromptSubmit", session_id="asks", prompt="paint the fence in bright yellow", prompt_id="z2"
     )
     assert send(daemon.env, other) == b""
+
+
+def test_rounds_of_injection_and_answer_add_the_persons_prompts_only(daemon: Daemon) -> None:
+    fact = "The quokka service keeps its sessions in a Valkey cluster of three nodes in Perth."
+    daemon.client.remember(
+        [MemoryIn(content=fact, scope="global"), MemoryIn(content="a-word-that-loads-the-rules")]
+    )
+    daemon.client.recall(RecallRequest(query="what loads the embedder"))
+    before = daemon.client.status().counts
+    for turn in range(5):
+        fields = {"session_id": f"loop-{turn}", "prompt_id": f"l{turn}"}
+        prompt = f"where does the quokka service keep its sessions, attempt {turn}"
+        answer = json.loads(send(daemon.env, claude("UserPromptSubmit", prompt=prompt, **fields)))
+        context = answer["hookSpecificOutput"]["additionalContext"]
+        assert fact in context
+        send(daemon.env, claude("Stop", last_assistant_message=f"From memory:\n> {fact}", **fields))
+        payload = daemon.client.recall(RecallRequest(query="quokka service sessions")).model_dump()
+        send(daemon.env, claude("PostToolUse", tool_name="mcp__penchant__recall", tool_use_id=f"q{turn}",
+                                tool_input={"query": "quokka"}, tool_response=payload, **fields))  # fmt: skip
+        pasted = claude(
+            "UserPromptSubmit", prompt=context, session_id=f"loop-{turn}", prompt_id=f"paste{turn}"
+        )
+        send(daemon.env, pasted)
+    wait_for(lambda: daemon.client.status().counts.events >= before.events + 25)
+    after = daemon.client.status().counts
+    assert after.memories == before.memories
+    assert after.episodes == before.episodes + 5
 
 
 def test_a_secret_in_a_prompt_is_masked(daemon: Daemon) -> None:
