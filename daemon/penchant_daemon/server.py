@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Annotated, Any, ParamSpec, TypeVar
 
@@ -74,6 +75,7 @@ from penchant_daemon.wire import (
     VerifyRequest,
     WatchOut,
     WatchRequest,
+    utc_text,
 )
 from penchant_daemon.wire import (
     Request as WireRequest,
@@ -382,10 +384,10 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         subscription = self._bus.subscribe()
         gone = asyncio.ensure_future(_disconnected(receive))
+        waiting = asyncio.ensure_future(subscription.next())
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await self._say(send, b": penchant\n\n")
-            waiting = asyncio.ensure_future(subscription.next())
             while not gone.done():
                 await asyncio.wait({waiting, gone}, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED)
                 if not waiting.done():
@@ -394,22 +396,24 @@ class EventStream(Response):
                     continue
                 event = waiting.result()
                 if event is None:
-                    why = b"too-slow" if subscription.was_too_slow else b"stopping"
-                    await self._say(
-                        send, b'event: end\ndata: {"kind":"end","at":"","detail":"' + why + b'"}\n\n'
+                    why = "too slow" if subscription.was_too_slow else "stopping"
+                    await self._tell(
+                        send, StreamEvent(kind="end", at=utc_text(datetime.now(UTC)), detail=why)
                     )
                     break
-                text = f"event: {event.kind}\ndata: {event.model_dump_json()}\n\n"
-                await self._say(send, text.encode())
+                await self._tell(send, event)
                 waiting = asyncio.ensure_future(subscription.next())
-            waiting.cancel()
             if not gone.done():
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:
             log.info("stream_reader_dropped", timeout_s=SEND_TIMEOUT_S)
         finally:
+            waiting.cancel()
             gone.cancel()
             self._bus.unsubscribe(subscription)
+
+    async def _tell(self, send: Send, event: StreamEvent) -> None:
+        await self._say(send, f"event: {event.kind}\ndata: {event.model_dump_json()}\n\n".encode())
 
     @staticmethod
     async def _say(send: Send, text: bytes) -> None:
