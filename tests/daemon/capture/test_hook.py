@@ -23,7 +23,7 @@ from penchant_daemon.capture.echo import strip_marks
 from penchant_daemon.capture.transcripts.segments import arguments_text, result_text
 from penchant_daemon.client import Client
 from penchant_daemon.home import socket_path
-from penchant_daemon.wire import EventIn, MemoryIn, RecallRequest, SessionEvent
+from penchant_daemon.wire import CountsOut, EventIn, MemoryIn, RecallRequest, SessionEvent
 
 NOW = "2026-11-23T10:00:00.000Z"
 CLAUDE = {
@@ -215,6 +215,14 @@ def hook_log(env: dict[str, str]) -> str:
     return path.read_text() if path.exists() else ""
 
 
+def fresh_counts(daemon: Daemon) -> CountsOut:
+    """What is stored now: status counts at most once a second, so an event is logged and waited for."""
+    known = daemon.client.status().counts.events
+    daemon.client.log_events([EventIn(kind="compaction", role="system", content="counted")])
+    wait_for(lambda: daemon.client.status().counts.events > known)
+    return daemon.client.status().counts
+
+
 def n_spooled(env: dict[str, str]) -> int:
     return len(list((Path(env["PENCHANT_HOME"]) / "spool").glob("*.json")))
 
@@ -262,6 +270,7 @@ def test_a_prompt_gets_what_is_remembered_about_it_and_nothing_else_does(daemon:
     daemon.client.remember(
         [MemoryIn(content="The zebra service is deployed with the tool flyctl.", scope="global")]
     )
+    daemon.client.recall(RecallRequest(query="what loads the embedder"))
     asked = claude(
         "UserPromptSubmit", session_id="asks", prompt="how is the zebra service deployed?", prompt_id="z1"
     )
@@ -281,7 +290,7 @@ def test_rounds_of_injection_and_answer_add_the_persons_prompts_only(daemon: Dae
         [MemoryIn(content=fact, scope="global"), MemoryIn(content="a-word-that-loads-the-rules")]
     )
     daemon.client.recall(RecallRequest(query="what loads the embedder"))
-    before = daemon.client.status().counts
+    before = fresh_counts(daemon)
     for turn in range(5):
         fields = {"session_id": f"loop-{turn}", "prompt_id": f"l{turn}"}
         prompt = f"where does the quokka service keep its sessions, attempt {turn}"
@@ -296,8 +305,8 @@ def test_rounds_of_injection_and_answer_add_the_persons_prompts_only(daemon: Dae
             "UserPromptSubmit", prompt=context, session_id=f"loop-{turn}", prompt_id=f"paste{turn}"
         )
         send(daemon.env, pasted)
-    wait_for(lambda: daemon.client.status().counts.events >= before.events + 25)
-    after = daemon.client.status().counts
+    after = fresh_counts(daemon)
+    assert after.events == before.events + 26  # five rounds of five, and what fresh_counts logs
     assert after.memories == before.memories
     assert after.episodes == before.episodes + 5
 
@@ -313,12 +322,11 @@ def test_a_secret_in_a_prompt_is_masked(daemon: Daemon) -> None:
      b"[" * 100_000],
 )  # fmt: skip
 def test_bad_input_is_silent_and_noted_without_contents(daemon: Daemon, stdin: bytes) -> None:
-    before = daemon.client.status().counts.events
+    before = hook_log(daemon.env).count("not logged")
     assert run_hook(daemon.env, stdin).stdout == b""
-    assert daemon.client.status().counts.events == before
-    lines = hook_log(daemon.env).splitlines()
-    assert lines[-1].endswith("not logged")
-    assert "not json" not in lines[-1]
+    log = hook_log(daemon.env)
+    assert log.count("not logged") == before + 1
+    assert "not json" not in log
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
