@@ -331,13 +331,14 @@ class Watcher:
             try:
                 results = self._intake.log(batch.events, agent or "transcript", CHANNEL, batch.source)
             except InvalidField as error:
-                numbers = [int(step) for step in (error.field or "").split(".") if step.isdecimal()]
-                if not numbers or numbers[0] >= len(batch.events):
+                refused = batch.without_refused(error.field)
+                if refused is None:
                     raise
-                event = batch.events.pop(numbers[0])
+                event, is_kept = refused
                 self._n_bad_lines += 1
+                outcome = "kept with the time of its reading" if is_kept else "skipped"
                 _log.warning(
-                    "record %s of session %s was refused: %s", event.source_key, event.session, error
+                    "session %s, record %s: %s (%s)", event.session, event.source_key, error.field, outcome
                 )
                 continue
             n_new = sum(1 for result in results if result.status != "duplicate")

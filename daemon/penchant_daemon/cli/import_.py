@@ -158,19 +158,13 @@ class Poster:
 
     def _without_refused(self, batch: Batch, error: InvalidField) -> None:
         """Takes the event that the daemon refuses out of the batch, or its time when that is the matter."""
-        steps = (error.field or "").split(".")
-        numbers = [int(step) for step in steps if step.isdecimal()]
-        if not numbers or numbers[0] >= len(batch.events):
+        refused = batch.without_refused(error.field)
+        if refused is None:
             raise error
-        event = batch.events[numbers[0]]
-        where = f"session {event.session}, record {event.source_key}"
-        if steps[-1] == "occurred_at" and event.occurred_at is not None:
-            batch.events[numbers[0]] = event.model_copy(update={"occurred_at": None})
-            _warn(f"{where}: {error.message}; kept with the time of the import")
-            return
-        self._summary.n_refused += 1
-        _warn(f"{where}: {error.message}; skipped")
-        del batch.events[numbers[0]]
+        event, is_kept = refused
+        self._summary.n_refused += not is_kept
+        outcome = "kept with the time of the import" if is_kept else "skipped"
+        _warn(f"session {event.session}, record {event.source_key}: {error.message} ({outcome})")
 
 
 def _warn(text: str) -> None:

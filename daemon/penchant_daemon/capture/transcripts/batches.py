@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -25,6 +26,23 @@ class Batch:
     bad_lines: list[BadLine] = field(default_factory=list)
     skipped: dict[str, int] = field(default_factory=dict)
     n_chars: int = 0
+
+    def without_refused(self, field_name: str | None) -> tuple[EventIn, bool] | None:
+        """Mends a batch that was refused for one of its events: a wrong time is left out, else the event is.
+
+        :param field_name: what the error names, such as `body[3].occurred_at`; a single event is `body` itself.
+        :return: the event and whether it is kept; None when the error names none of them.
+        """
+        found = re.search(r"\[(\d+)\]", field_name or "")
+        number = int(found.group(1)) if found else 0 if len(self.events) == 1 else len(self.events)
+        if number >= len(self.events):
+            return None
+        event = self.events[number]
+        if (field_name or "").endswith(".occurred_at") and event.occurred_at is not None:
+            self.events[number] = event.model_copy(update={"occurred_at": None})
+            return event, True
+        del self.events[number]
+        return event, False
 
     @property
     def is_empty(self) -> bool:

@@ -307,14 +307,12 @@ class _Parser:
             self._skips.add("injected")
             return
         self._has_typed = True
-        session = self._session()
-        if self._pending is not None and self._pending.text != text:
-            # The model got the typed prompt with additions; they are the host's.
-            self._once.key(session.id, "response", "user", text)
-        elif self._pending is not None:
-            self._once.key(session.id, "response", "user", text)
-        self._pending = None
-        yield from present(self._say(kind, "user", text))
+        event = self._say(kind, "user", text)
+        if self._pending is not None:
+            # What the model got is this prompt, perhaps with the host's additions: it counts as told.
+            self._pending = None
+            self._once.key(self._session().id, "response", "user", text)
+        yield from present(event)
 
     def _say(self, kind: str, role: str, text: str) -> EventIn | None:
         session = self._session()

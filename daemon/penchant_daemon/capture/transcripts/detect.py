@@ -16,6 +16,7 @@ from .opencode import is_tree
 from .records import JsonObject, as_list, as_object, as_text
 
 _SNIFFED_BYTES = 256 * 1024
+_SNIFFED_LINE_BYTES = 16 * 1024 * 1024
 _SNIFFED_LINES = 40
 _NEVER = ("history.jsonl", "session_index.jsonl", "workspace.json", "package.json", "settings.json")
 _CLAUDE_TYPES = frozenset(
@@ -79,18 +80,23 @@ def _of_database(path: Path) -> str | None:
 
 
 def _first_objects(path: Path) -> Iterator[JsonObject]:
+    """The objects among the first lines, which can hold pasted images: the budget is of bytes and of lines."""
+    n_left = _SNIFFED_LINE_BYTES
     with open_bytes(path) as stream:
-        try:
-            data = stream.read(_SNIFFED_BYTES)
-        except (zstandard.ZstdError, EOFError):
-            return
-    for raw in data.split(b"\n")[:_SNIFFED_LINES]:
-        try:
-            value: JsonValue = json.loads(raw.strip(b"\0 \t\r").decode("utf-8", "replace"))
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict):
-            yield value
+        for _ in range(_SNIFFED_LINES):
+            try:
+                raw = stream.readline(n_left)
+            except (zstandard.ZstdError, EOFError):
+                return
+            n_left -= len(raw)
+            if not raw or n_left <= 0:
+                return
+            try:
+                value: JsonValue = json.loads(raw.strip(b"\0 \t\r\n").decode("utf-8", "replace"))
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(value, dict):
+                yield value
 
 
 def _of_lines(path: Path) -> str | None:

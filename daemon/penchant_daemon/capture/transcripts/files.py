@@ -256,6 +256,8 @@ def _read_lines(
             yield progress(is_complete=False)
             n_since, next_at = 0, offset + _BYTES_PER_PROGRESS
     yield from parser.finish()
+    if path.suffix == ".zst" and offset == 0 and not head and stat.st_size:
+        yield BadLine(str(path), 0, "the zstd stream breaks off before its first block", "left")
     yield progress(is_complete=True)
 
 
