@@ -418,7 +418,6 @@ def _digest(text: str) -> str:
 
 __all__ = [
     "Call",
-    "Event",
     "answer",
     "arguments_text",
     "canonical",
