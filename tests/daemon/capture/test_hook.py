@@ -237,16 +237,16 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
 
 def test_a_whole_session_is_logged_in_order_and_once(daemon: Daemon) -> None:
     session = {**CLAUDE, "session_id": "whole"}
-    for _ in range(2):  # two settings files fire everything twice
-        for payload in (
-            {"hook_event_name": "SessionStart", "source": "startup"},
-            {"hook_event_name": "UserPromptSubmit", "prompt_id": "p1", "prompt": "rename the parser module"},
-            {"hook_event_name": "PostToolUse", "prompt_id": "p1", "tool_use_id": "t1", "tool_name": "Edit",
-             "tool_input": {"file_path": "/a.py", "old_string": "x", "new_string": "y"}, "tool_response": "ok"},
-            {"hook_event_name": "Stop", "prompt_id": "p1", "last_assistant_message": "Renamed it to reader."},
-            {"hook_event_name": "SubagentStop", "agent_id": "9", "last_assistant_message": "Looked around."},
-            {"hook_event_name": "SessionEnd", "reason": "logout"},
-        ):  # fmt: skip
+    for payload in (
+        {"hook_event_name": "SessionStart", "source": "startup"},
+        {"hook_event_name": "UserPromptSubmit", "prompt_id": "p1", "prompt": "rename the parser module"},
+        {"hook_event_name": "PostToolUse", "prompt_id": "p1", "tool_use_id": "t1", "tool_name": "Edit",
+         "tool_input": {"file_path": "/a.py", "old_string": "x", "new_string": "y"}, "tool_response": "ok"},
+        {"hook_event_name": "Stop", "prompt_id": "p1", "last_assistant_message": "Renamed it to reader."},
+        {"hook_event_name": "SubagentStop", "agent_id": "9", "last_assistant_message": "Looked around."},
+        {"hook_event_name": "SessionEnd", "reason": "logout"},
+    ):  # fmt: skip
+        for _ in range(2):  # two settings files fire everything twice
             assert send(daemon.env, {**session, **payload}) == b""
     wait_for(
         lambda: any(each.id == "whole" and each.n_events == 6 for each in daemon.client.sessions().sessions)
