@@ -250,6 +250,8 @@ def start(
         arguments += ["--tcp", str(tcp_port)]
     environment = dict(os.environ if env is None else env)
     environment["PENCHANT_HOME"] = str(home)
+    # glibc gives each of many threads an arena of its own, and keeps in it what that thread once used.
+    environment.setdefault("MALLOC_ARENA_MAX", "2")
     log_folder = home / "logs"
     log_folder.mkdir(mode=0o700, exist_ok=True)
     startup_log = log_folder / STARTUP_LOG_NAME

@@ -25,6 +25,8 @@ from penchant_daemon.wire import LimitOut, Problem
 
 SAMPLE_S = 2.0
 DISK_EVERY = 5  # samples: the files are walked every 10 s, and after each refused write
+TRIM_EVERY = 15  # samples: memory that a burst of work left behind is handed back within half a minute
+TRIM_STEP_BYTES = 16 * 1024 * 1024  # when this much has come since the last time
 RESUME_AT = 0.9  # background work goes on below this share of the memory cap
 STORED_BYTES_PER_CHAR = 10  # at most: the row, its words and trigrams, and all of it in the log before that
 DISK_RESERVE_BYTES = 32 * 1024 * 1024  # left free on the disk, so that a commit never fails half-way
@@ -48,6 +50,7 @@ class Limits:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._samples = 0
+        self._trimmed_bytes = 0
         self._written_bytes = 0  # at most, since the files were measured
         self.ram_bytes = 0
         self.disk_bytes = 0
@@ -74,6 +77,9 @@ class Limits:
             self._sample_disk()
             self.is_on_battery = _on_battery()
         self._samples += 1
+        if self._samples % TRIM_EVERY == 0 and self.ram_bytes > self._trimmed_bytes + TRIM_STEP_BYTES:
+            trim()
+            self.ram_bytes = self._trimmed_bytes = self._process.memory_info().rss
         cap = self._caps.ram_daemon_mb * MB
         if self.ram_bytes > cap:
             if not self.is_over_ram:
@@ -193,8 +199,13 @@ def _on_battery() -> bool:
 
 
 def give_back_memory() -> None:
-    """Collect, and hand freed pages back to the system (glibc keeps them otherwise)."""
+    """Collect what nobody uses, and `trim`."""
     gc.collect()
+    trim()
+
+
+def trim() -> None:
+    """Hand freed pages back to the system, which glibc keeps otherwise."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError):
