@@ -47,6 +47,8 @@ from penchant_store import Store, StoreError
 
 STOP_DEADLINE_S = 4.7  # the promise is 5 s: what is acknowledged is on disk long before
 N_OPEN_FILES = 8_192
+FIRST_QUESTION_S = 0.3  # a client that started the daemon asks within this time
+FIRST_QUESTION_WAIT_S = 5.0
 WAKE_AFTER_S = 0.05  # a stream of single events is indexed twenty times a second, not six hundred times
 
 log = logs.logger(__name__)
@@ -100,8 +102,7 @@ class Daemon:
             why_paused=self.limits.why_paused,
             cpu_share=self.limits.background_cpu_share,
         )
-        self._tasks: list[asyncio.Task[None]] = []
-        self._settling: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[None] | None = None
         self._failed: list[Problem] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_wake_due = False
@@ -150,9 +151,8 @@ class Daemon:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._on_signal, name)
         await self.server.serve(sockets=listeners)
-        for task in (*self._tasks, self._settling):
-            if task is not None:
-                task.cancel()
+        if self._loading is not None:
+            self._loading.cancel()
         ended = await asyncio.gather(
             self.mounts.aclose(),
             self.jobs.stop(),
@@ -176,23 +176,21 @@ class Daemon:
     def _start_background(self) -> None:
         """What can wait until requests are answered."""
         self.limits.start()
+        self._loading = asyncio.create_task(self._load(), name="load")
+
+    async def _load(self) -> None:
+        """Start the rest, one after the other, behind the question for which the daemon was mostly started."""
+        await asyncio.sleep(FIRST_QUESTION_S)
+        await detached(lambda: self.indexer.gate.wait_until_quiet(FIRST_QUESTION_WAIT_S), "first-question")
         self.indexer.start()
         self.jobs.start()
-        self._tasks = [
-            asyncio.create_task(self.mounts.load_all(), name="mounts"),
-            asyncio.create_task(self._start_part("secrets", self.secrets.load)),
-            asyncio.create_task(self._start_part("spool", self._drain_spool)),
-            asyncio.create_task(
-                self._start_part("watch", lambda: self.watcher.start(self.service.config.watch))
-            ),
-        ]
-        self._settling = asyncio.create_task(self._settle(), name="settle")
-
-    async def _settle(self) -> None:
-        """Once all is loaded: hand back what loading used, and let the collector skip what stays."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._start_part("secrets", self.secrets.load)
+        await self._start_part("watch", lambda: self.watcher.start(self.service.config.watch))
+        await self._start_part("spool", self._drain_spool)
+        await self.mounts.load_all()
         await detached(give_back_memory, "settle")
         gc.freeze()
+        log.info("loaded")
 
     async def _start_part(self, part: str, start: Callable[[], None]) -> None:
         """Start what may fail without harm to the rest: it is said in the status."""
