@@ -319,7 +319,11 @@ class Service:
     def watching(self) -> WatchOut:
         """Which places are followed live."""
         watcher = self._parts.watcher
-        places = watcher.places() if watcher is not None and self.config.watch.enabled else []
+        watch = self.config.watch
+        places: Sequence[Path | str] = []
+        if watcher is not None and watch.enabled:
+            # In the daemon's first moments nothing is followed yet: what will be is named as in the config.
+            places = watcher.places() or [*watch.assistants, *watch.paths]
         return WatchOut(enabled=self.config.watch.enabled, places=[str(place) for place in places])
 
     def watch(self, request: WatchRequest) -> WatchOut:
