@@ -194,7 +194,8 @@ def test_web_page_is_refused_whatever_it_asks(http: httpx2.Client) -> None:
 def test_other_user_is_refused_reads_too(daemon: Daemon) -> None:
     ask = (
         "import os, socket, sys; os.setuid(65534); s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
-        "s.sendall(b'GET /v1/status HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'); sys.stdout.write(s.recv(65536).decode())"
+        "s.sendall(b'GET /v1/status HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n');"
+        "sys.stdout.write(b''.join(iter(lambda: s.recv(65536), b'')).decode())"
     )
 
     def ask_as_nobody() -> subprocess.CompletedProcess[str]:
