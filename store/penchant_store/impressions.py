@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
 from penchant_store import fields, times
 from penchant_store.connection import Connection, Readers
-from penchant_store.events import as_json, parsed
-from penchant_store.records import ImpressionItem, ImpressionRecord, NewImpression, NewOutcome, OutcomeRecord
+from penchant_store.errors import InvalidRecord
+from penchant_store.records import (
+    ImpressionItem,
+    ImpressionRecord,
+    JudgedImpression,
+    NewImpression,
+    NewOutcome,
+    OutcomeRecord,
+)
 
-VERDICTS = ("helped", "wrong", "outdated")
+VERDICTS = ("helped", "wrong", "outdated", "used")
+SOURCES = ("feedback", "use")
+
+_IMPRESSION = (
+    "SELECT p.impression, p.id, p.created_at, p.query, p.agent, p.session, p.project, p.as_of, p.model, f.names"
+    " FROM impressions p LEFT JOIN feature_sets f USING (feature_set)"
+)
+_OUTCOME = "SELECT id, created_at, impression_id, memory_id, verdict, agent, source, strength FROM outcomes"
 
 
 def check(impression: NewImpression) -> NewImpression:
@@ -15,6 +33,13 @@ def check(impression: NewImpression) -> NewImpression:
 
     :raises InvalidRecord: naming the field.
     """
+    names = {tuple(item.features) for item in impression.items}
+    if len(names) > 1:
+        raise InvalidRecord("items", "must all have the same features")
+    if any("," in name for each in names for name in each):
+        raise InvalidRecord("items", "has a feature with a comma in its name")
+    if any(not 0.0 < item.propensity <= 1.0 for item in impression.items):
+        raise InvalidRecord("items", "has a propensity that is not above 0 and at most 1")
     return NewImpression(
         query=fields.text(impression.query, "query"),
         agent=fields.name(impression.agent, "agent"),
@@ -29,8 +54,8 @@ def check(impression: NewImpression) -> NewImpression:
 def add(connection: Connection, id: str, impression: NewImpression, now: str) -> None:
     """Stores an impression."""
     number = connection.execute(
-        "INSERT INTO impressions (id, created_at, query, agent, session, project, as_of, model)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO impressions (id, created_at, query, agent, session, project, as_of, model, feature_set)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             id,
             now,
@@ -40,39 +65,114 @@ def add(connection: Connection, id: str, impression: NewImpression, now: str) ->
             impression.project,
             impression.as_of,
             impression.model,
+            _feature_set(connection, impression),
         ),
     ).lastrowid
     connection.executemany(
-        "INSERT INTO impression_items (impression, rank, memory_id, score, features) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO impression_items (impression, rank, memory_id, score, is_shown, propensity, features)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 number,
                 item.rank,
                 item.id,
                 float(item.score),
-                as_json({name: round(float(value), 6) for name, value in item.features.items()}, "features"),
+                int(item.is_shown),
+                float(item.propensity),
+                np.fromiter(item.features.values(), dtype="<f4").tobytes() if item.features else None,
             )
             for item in impression.items
         ],
     )
 
 
+def _feature_set(connection: Connection, impression: NewImpression) -> int | None:
+    names = ",".join(impression.items[0].features) if impression.items else ""
+    if not names:
+        return None
+    connection.execute("INSERT INTO feature_sets (names) VALUES (?) ON CONFLICT DO NOTHING", (names,))
+    (row,) = connection.execute("SELECT feature_set FROM feature_sets WHERE names = ?", (names,)).fetchall()
+    return int(row[0])
+
+
 def impression(readers: Readers, id: str) -> ImpressionRecord | None:
     """The impression with this id."""
     with readers.lend() as connection:
+        found = _read(connection, f"{_IMPRESSION} WHERE p.id = ?", (id,))
+    return found[0] if found else None
+
+
+def judged(readers: Readers, since: str, limit: int) -> list[JudgedImpression]:
+    """The latest impressions with any outcome, oldest first.
+
+    :param since: of impressions made from this time on.
+    """
+    with readers.lend() as connection:
+        records = _read(
+            connection,
+            f"{_IMPRESSION} WHERE p.created_at >= ? AND p.id IN (SELECT impression_id FROM outcomes)"  # noqa: S608 - constant
+            " ORDER BY p.impression DESC LIMIT ?",
+            (since, limit),
+        )
+        outcomes: dict[str, list[OutcomeRecord]] = {record.id: [] for record in records}
+        for record in records:
+            rows = connection.execute(f"{_OUTCOME} WHERE impression_id = ? ORDER BY outcome", (record.id,))
+            outcomes[record.id] = [OutcomeRecord(*row) for row in rows.fetchall()]
+    return [JudgedImpression(record, tuple(outcomes[record.id])) for record in reversed(records)]
+
+
+def latest(
+    readers: Readers, since: str, *, agent: str | None = None, session: str | None = None, limit: int = 20
+) -> list[ImpressionRecord]:
+    """The latest impressions since a time, latest first.
+
+    :param agent: only this agent's; `session` only those of this asking session.
+    """
+    where, values = "p.created_at >= ?", [since]
+    for column, value in (("agent", agent), ("session", session)):
+        if value is not None:
+            where += f" AND p.{column} = ?"
+            values.append(value)
+    with readers.lend() as connection:
+        return _read(
+            connection, f"{_IMPRESSION} WHERE {where} ORDER BY p.impression DESC LIMIT ?", (*values, limit)
+        )
+
+
+def latest_that_showed(readers: Readers, memory_id: str, agent: str | None) -> str | None:
+    """Id of the latest impression that showed a memory (to an agent, or to anyone); None when there is none."""
+    with readers.lend() as connection:
         row = connection.execute(
-            "SELECT impression, id, created_at, query, agent, session, project, as_of, model FROM impressions"
-            " WHERE id = ?",
-            (id,),
+            "SELECT p.id FROM impression_items i JOIN impressions p USING (impression)"
+            " WHERE i.memory_id = ? AND i.is_shown AND (? IS NULL OR p.agent = ?) ORDER BY p.impression DESC LIMIT 1",
+            (memory_id, agent, agent),
         ).fetchone()
-        if row is None:
-            return None
-        shown = connection.execute(
-            "SELECT memory_id, rank, score, features FROM impression_items WHERE impression = ? ORDER BY rank",
-            (row[0],),
+    return None if row is None else str(row[0])
+
+
+def _read(connection: Connection, query: str, values: Sequence[object]) -> list[ImpressionRecord]:
+    found = []
+    for number, *columns, names in connection.execute(query, tuple(values)).fetchall():
+        rows = connection.execute(
+            "SELECT memory_id, rank, score, features, is_shown, propensity FROM impression_items"
+            " WHERE impression = ? ORDER BY rank",
+            (number,),
         ).fetchall()
-    items = tuple(ImpressionItem(id, rank, score, parsed(features)) for id, rank, score, features in shown)
-    return ImpressionRecord(row[1], row[2], row[3], row[4], row[5], row[6], row[7], items, row[8])
+        features = names.split(",") if names else []
+        items = tuple(
+            ImpressionItem(
+                id,
+                rank,
+                score,
+                dict(zip(features, np.frombuffer(packed or b"", dtype="<f4").tolist(), strict=False)),
+                bool(is_shown),
+                propensity,
+            )
+            for id, rank, score, packed, is_shown, propensity in rows
+        )
+        id, created_at, query_, agent, session, project, as_of, model = columns
+        found.append(ImpressionRecord(id, created_at, query_, agent, session, project, as_of, items, model))
+    return found
 
 
 def check_outcome(outcome: NewOutcome) -> NewOutcome:
@@ -84,6 +184,8 @@ def check_outcome(outcome: NewOutcome) -> NewOutcome:
     fields.name(outcome.memory_id, "memory_id")
     fields.one_of(outcome.verdict, VERDICTS, "verdict")
     fields.name(outcome.agent, "agent")
+    fields.one_of(outcome.source, SOURCES, "source")
+    fields.fraction(outcome.strength, "strength")
     return outcome
 
 
@@ -93,8 +195,18 @@ def add_outcome(connection: Connection, id: str, outcome: NewOutcome, now: str) 
     :return: its id.
     """
     connection.execute(
-        "INSERT INTO outcomes (id, created_at, impression_id, memory_id, verdict, agent) VALUES (?, ?, ?, ?, ?, ?)",
-        (id, now, outcome.impression_id, outcome.memory_id, outcome.verdict, outcome.agent),
+        "INSERT INTO outcomes (id, created_at, impression_id, memory_id, verdict, agent, source, strength)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            id,
+            now,
+            outcome.impression_id,
+            outcome.memory_id,
+            outcome.verdict,
+            outcome.agent,
+            outcome.source,
+            float(outcome.strength),
+        ),
     )
     return id
 
@@ -104,11 +216,18 @@ def outcomes(readers: Readers, memory_id: str | None) -> list[OutcomeRecord]:
     where = "" if memory_id is None else " WHERE memory_id = ?"
     with readers.lend() as connection:
         rows = connection.execute(
-            "SELECT id, created_at, impression_id, memory_id, verdict, agent FROM outcomes"  # noqa: S608
-            f"{where} ORDER BY outcome",
-            () if memory_id is None else (memory_id,),
+            f"{_OUTCOME}{where} ORDER BY outcome", () if memory_id is None else (memory_id,)
         ).fetchall()
     return [OutcomeRecord(*row) for row in rows]
+
+
+def n_outcomes_since(readers: Readers, agent: str, since: str) -> int:
+    """How many outcomes an agent has told since a time."""
+    with readers.lend() as connection:
+        (row,) = connection.execute(
+            "SELECT count(*) FROM outcomes WHERE agent = ? AND created_at >= ?", (agent, since)
+        ).fetchall()
+    return int(row[0])
 
 
 def returned_since(readers: Readers, since: str) -> list[str]:
@@ -116,13 +235,24 @@ def returned_since(readers: Readers, since: str) -> list[str]:
     with readers.lend() as connection:
         rows = connection.execute(
             "SELECT DISTINCT i.memory_id FROM impressions p JOIN impression_items i ON i.impression = p.impression"
-            " WHERE p.created_at >= ?",
+            " WHERE p.created_at >= ? AND i.is_shown",
             (since,),
         ).fetchall()
     return [row[0] for row in rows]
 
 
-def erase(connection: Connection, ids: list[str]) -> None:
+def prune(connection: Connection, before: str, judged_before: str) -> int:
+    """Removes impressions that nothing will be learned from any more.
+
+    :param before: those without an outcome that are older; `judged_before` those with one.
+    :return: how many went.
+    """
+    old = "created_at < ? OR (created_at < ? AND id NOT IN (SELECT ifnull(impression_id, '') FROM outcomes))"
+    done = connection.execute("DELETE FROM impressions WHERE " + old, (judged_before, before))  # noqa: S608 - constant
+    return int(done.rowcount)
+
+
+def erase(connection: Connection, ids: Iterable[str]) -> None:
     """Removes what was recorded about memories, and the queries that had found them (they often repeat the text)."""
     for id in ids:
         connection.execute(

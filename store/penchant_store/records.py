@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -261,12 +261,19 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class ImpressionItem:
-    """One shown result: the id of the memory or episode, its rank (from 1), score and features."""
+    """One candidate of a recall: the id of the memory or episode, its rank (from 1), score and features.
+
+    :param features: as the model saw them (scaled); all items of an impression have the same names.
+    :param is_shown: whether it was returned; the best of those that were not are kept to learn from.
+    :param propensity: how likely it was looked at where it stood, above 0, at most 1.
+    """
 
     id: str
     rank: int
     score: float
     features: Mapping[str, float] = field(default_factory=dict)
+    is_shown: bool = True
+    propensity: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,12 +306,19 @@ class ImpressionRecord:
 
 @dataclass(frozen=True, slots=True)
 class NewOutcome:
-    """What happened with a shown memory: helped, wrong or outdated."""
+    """What happened with a shown memory.
+
+    :param verdict: helped, wrong or outdated (said of it), or used (seen in what the assistant did next).
+    :param source: feedback or use.
+    :param strength: how sure that is, 0 to 1.
+    """
 
     impression_id: str | None
     memory_id: str
     verdict: str
     agent: str
+    source: str = "feedback"
+    strength: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +331,50 @@ class OutcomeRecord:
     memory_id: str
     verdict: str
     agent: str
+    source: str
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedImpression:
+    """An impression with what came of what it showed, in order of arrival."""
+
+    impression: ImpressionRecord
+    outcomes: tuple[OutcomeRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewRankerModel:
+    """A model that was fitted to outcomes; its text is a file that `digest` (SHA-256) tells from others.
+
+    :param kind: linear or trees.
+    :param project: id of the project that it ranks for; None for all others.
+    :param status: active, rejected, replaced, rolled_back, fell_back or refused.
+    :param reason: why it has this status, in words.
+    :param trained_on: what it was fitted to and how it compared; JSON values.
+    """
+
+    kind: str
+    project: str | None
+    status: str
+    reason: str
+    digest: str
+    trained_on: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RankerModelRecord:
+    """A recorded model; `changed_at` is when it got its status."""
+
+    id: str
+    created_at: str
+    kind: str
+    project: str | None
+    status: str
+    reason: str
+    digest: str
+    trained_on: Mapping[str, Any]
+    changed_at: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The store: one object through which all of the data is read and written.
 
-Truth is in `memory.db` (events, memories) and `behaviour.db` (impressions, outcomes); everything under `index/`, the
-words and the trigrams is derived from it. Writes return futures that are resolved once the data is on disk; reads
-never wait for writes.
+Truth is in `memory.db` (events, memories) and `behaviour.db` (impressions, outcomes, the ranker's models); everything
+under `index/`, the words and the trigrams is derived from it. Writes return futures that are resolved once the data is
+on disk; reads never wait for writes.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from penchant_store import (
     jobs,
     memories,
     projects,
+    ranker_models,
     sessions,
     sources,
     times,
@@ -59,14 +60,17 @@ from penchant_store.records import (
     Job,
     JobCounts,
     Json,
+    JudgedImpression,
     MemoryReceipt,
     MemoryRecord,
     NewEvent,
     NewImpression,
     NewMemory,
     NewOutcome,
+    NewRankerModel,
     OutcomeRecord,
     ProjectRecord,
+    RankerModelRecord,
     SessionRecord,
     SourceCursor,
 )
@@ -422,17 +426,91 @@ class Store:
 
     def impression(self, id: str) -> ImpressionRecord | None:
         """The impression with this id."""
-        self._behaviour.submit(lambda _: None).result()  # what was added before is seen
+        self._await_behaviour()
         return impressions.impression(self._behaviour_readers, self._asked(id))
+
+    def latest_impressions(
+        self, since: str, *, agent: str | None = None, session: str | None = None, limit: int = 20
+    ) -> list[ImpressionRecord]:
+        """The latest impressions since a time, latest first.
+
+        :param agent: only this agent's; `session` only those of this asking session.
+        """
+        self._await_behaviour()
+        return impressions.latest(
+            self._behaviour_readers,
+            times.normalised(since, "since"),
+            agent=agent,
+            session=session,
+            limit=limit,
+        )
+
+    def impression_that_showed(self, memory_id: str, agent: str | None = None) -> str | None:
+        """Id of the latest impression that showed a memory.
+
+        :param agent: to this agent; None to anyone.
+        """
+        self._await_behaviour()
+        return impressions.latest_that_showed(self._behaviour_readers, self._asked(memory_id), agent)
+
+    def judged_impressions(self, since: str, limit: int = 10_000) -> list[JudgedImpression]:
+        """The latest impressions with any outcome, oldest first.
+
+        :param since: of impressions made from this time on.
+        """
+        return impressions.judged(self._behaviour_readers, times.normalised(since, "since"), limit)
+
+    def prune_impressions(self, before: str, judged_before: str) -> Future[int]:
+        """Removes impressions that nothing will be learned from any more; resolved with how many.
+
+        :param before: those without an outcome that are older; `judged_before` those with one.
+        """
+        moments = times.normalised(before, "before"), times.normalised(judged_before, "judged_before")
+        return self._behaviour.submit(lambda connection: impressions.prune(connection, *moments))
 
     def outcomes(self, memory_id: str | None = None) -> list[OutcomeRecord]:
         """Outcomes in order of arrival, of one memory or all."""
         return impressions.outcomes(self._behaviour_readers, memory_id)
 
+    def n_outcomes_since(self, agent: str, since: str) -> int:
+        """How many outcomes an agent has told since a time."""
+        return impressions.n_outcomes_since(self._behaviour_readers, agent, times.normalised(since, "since"))
+
+    def add_ranker_model(self, model: NewRankerModel) -> Future[str]:
+        """Records a model that was fitted to outcomes; one that is active replaces the one that was.
+
+        :return: resolved with its id.
+        """
+        checked = ranker_models.check(model)
+        id, now = self._id(), self._now()
+        return self._behaviour.submit(lambda connection: ranker_models.add(connection, id, checked, now))
+
+    def ranker_models(self, status: str | None = None, limit: int = 100) -> list[RankerModelRecord]:
+        """The latest models, latest first.
+
+        :param status: only those with this status.
+        """
+        return ranker_models.models(self._behaviour_readers, status, limit)
+
+    def set_ranker_model_status(self, id: str, status: str, reason: str) -> Future[None]:
+        """Gives a model another status; one that becomes active replaces the one that was.
+
+        :raises UnknownId: when there is no such model.
+        """
+        fields.one_of(status, ranker_models.STATUSES, "status")
+        now = self._now()
+        return self._behaviour.submit(
+            lambda connection: ranker_models.set_status(connection, id, status, reason, now)
+        )
+
+    def _await_behaviour(self) -> None:
+        """Wait for what was handed to the writer, so that it is seen."""
+        self._behaviour.submit(lambda _: None).result()
+
     def returned_digests(self, since: str) -> frozenset[str]:
         """Digests (see `digest`) of the texts that recalls returned since a time."""
         moment = times.normalised(since, "since")
-        self._behaviour.submit(lambda _: None).result()  # what was added before is seen
+        self._await_behaviour()
         ids = impressions.returned_since(self._behaviour_readers, moment)
         return memories.digests(self._readers, ids)
 
