@@ -213,6 +213,21 @@ def test_parent_that_was_read_before_stays_the_parent_however_late_it_goes_on(tm
     assert reading(fork, context=context).messages() == [("user", "Mine")]
 
 
+def test_fork_that_is_rewritten_still_leaves_its_copies_out(tmp_path: Path) -> None:
+    parent = write_lines(_file(tmp_path), claude_session())
+    os.utime(parent, (1_000_000, 1_000_000))
+    fork_id = "9d0f7c11-0000-4000-8000-000000000004"
+    copies = [{**line, "sessionId": fork_id} for line in claude_session() if "uuid" in line]
+    own = [claude_line("user", f"f-{n}", f"Mine {n}", 60 + n, sessionId=fork_id) for n in range(3)]
+    fork = write_lines(_file(tmp_path, fork_id), copies[:2])
+    first = reading(fork)  # the copying is still going on
+    append_lines(fork, [*copies[2:], own[0]])
+    second = reading(fork, first.cursor)
+    assert (first.messages(), second.messages()) == ([], [("user", "Mine 0")])
+    write_lines(fork, [{"type": "mode", "sessionId": fork_id}, *copies, *own[1:]])
+    assert reading(fork, second.cursor).messages() == [("user", "Mine 1"), ("user", "Mine 2")]
+
+
 def test_flat_tool_lines_of_2025_are_read(tmp_path: Path) -> None:
     records = [
         claude_line("user", "u1", "Open README"),

@@ -64,14 +64,20 @@ _MAX_RECENT_UUIDS = 16
 
 def read(path: Path, cursor: SourceIn | None, context: ReadContext) -> Items:
     """The events of one session or subagent file."""
-    copied = _copied_uuids(path, context) if cursor is None else frozenset()
-    return read_lines(path, AGENT, cursor, lambda state: _Parser(path, state, copied))
+
+    def parser(state: JsonObject) -> _Parser:
+        # A fork's copies stand at its beginning: whoever goes on behind them need not look for them.
+        is_past_copies = bool(state) and state.get("is_copying") is not True
+        return _Parser(path, state, frozenset() if is_past_copies else _copied_uuids(path, context))
+
+    return read_lines(path, AGENT, cursor, parser)
 
 
 class _Parser:
     def __init__(self, path: Path, state: JsonObject, copied: frozenset[bytes]) -> None:
         self._skips = Skips()
         self._copied = copied
+        self._is_copying = state.get("is_copying") is True
         self._calls = RecentCalls(state.get("calls"))
         self._title_rank = 1 if state.get("is_title_chosen") else 0
         self._uuids: list[str] = [as_text(uuid) for uuid in as_list(state.get("uuids"))]
@@ -100,6 +106,7 @@ class _Parser:
     def state(self) -> JsonObject:
         return {
             "session": self._fallback_id,
+            "is_copying": self._is_copying,
             "calls": self._calls.state(),
             "is_title_chosen": bool(self._title_rank),
             "uuids": list(self._uuids),
@@ -165,7 +172,10 @@ class _Parser:
             uuid = as_text(origin.get("messageUuid")) or uuid
         elif uuid and _mark(record) in self._copied:
             self._skips.add("copied")
+            self._is_copying = True
             return
+        else:
+            self._is_copying = False
         session = self._session(record)
         if uuid:
             self._uuids.append(uuid)
