@@ -204,6 +204,41 @@ def test_rolled_back_turns_are_left_out_of_an_import(tmp_path: Path) -> None:
     assert read.skipped["rolled_back"] == 2
 
 
+def test_rewritten_rollout_does_not_bring_back_what_was_rolled_back(tmp_path: Path) -> None:
+    records = [
+        codex_meta(CODEX_SESSION),
+        *codex_prompt("Use Redis", 1),
+        codex_line("event_msg", {"type": "thread_rolled_back", "num_turns": 1}, 5),
+        *codex_prompt("Use Valkey", 6),
+    ]
+    path = write_lines(codex_rollout(tmp_path), records)
+    first = reading(path)
+    write_lines(path, [codex_meta(CODEX_SESSION, git={"branch": "main"}), *records[1:]])
+    again = reading(path, first.cursor)
+    assert first.messages() == again.messages() == [("user", "Use Valkey")]
+    assert first.marks() == again.marks()
+
+
+def test_cursor_of_a_long_session_stays_small(tmp_path: Path) -> None:
+    prompts = [line for n in range(6_000) for line in codex_prompt(f"prompt {n}", n % 60)]
+    path = write_lines(codex_rollout(tmp_path), [codex_meta(CODEX_SESSION), *prompts])
+    read = reading(path)
+    assert len(read.messages()) == 6_000
+    assert read.cursor is not None
+    assert len(read.cursor.model_dump_json()) < 200_000
+
+
+def test_prompt_that_comes_again_after_thousands_of_others_is_still_another_prompt(tmp_path: Path) -> None:
+    said = ["Go on", *(f"prompt {n}" for n in range(5_000)), "Go on", "Go on"]
+    prompts = [line for n, text in enumerate(said) for line in codex_prompt(text, n % 60)]
+    path = write_lines(codex_rollout(tmp_path), [codex_meta(CODEX_SESSION), *prompts[:-2]])
+    first = reading(path)
+    append_lines(path, prompts[-2:])
+    marks = [*first.marks(), *reading(path, first.cursor).marks()]
+    assert len(marks) == len(set(marks)) == len(said) + 1  # and the session's start
+    assert reading(path).marks() == marks
+
+
 def test_replayed_lines_of_a_fork_belong_to_the_parent(tmp_path: Path) -> None:
     # Version-7 UUIDs: the first 48 bits are the time in ms.
     parent_id, fork_id = "019fc8be-0000-7000-8000-00000000000a", "019fc8ce-0000-7000-8000-00000000000b"

@@ -20,11 +20,12 @@ from pydantic import JsonValue
 from penchant_daemon.wire import EventIn, SourceIn
 
 from .context import ReadContext
-from .files import Skips, counts, first_line, open_bytes, read_lines
+from .files import Skips, first_line, open_bytes, read_lines
 from .records import Items, JsonObject, Malformed, as_list, as_object, as_text, first_text
 from .segments import (
     RecentCalls,
     Session,
+    Tally,
     digest,
     name_or_none,
     present,
@@ -71,9 +72,12 @@ _ENVELOPES = frozenset(
 
 def read(path: Path, cursor: SourceIn | None, context: ReadContext) -> Items:
     """The events of one rollout file."""
-    # What was logged while it was live stays: a rollback that follows it later takes nothing back.
-    dropped = rolled_back_lines(path) if cursor is None else []
-    return read_lines(path, AGENT, cursor, lambda state: _Parser(path, state, dropped))
+
+    def parser(state: JsonObject) -> _Parser:
+        # What was logged while it was live stays: a rollback that follows it later takes nothing back.
+        return _Parser(path, state, [] if state else rolled_back_lines(path))
+
+    return read_lines(path, AGENT, cursor, parser)
 
 
 def person_text(text: str) -> str:
@@ -94,19 +98,19 @@ class SpokenOnce:
     KINDS = ("event", "response", "item")
 
     def __init__(self, known: JsonValue = None) -> None:
-        self._counts = counts(known)
+        self._texts = Tally(known, len(self.KINDS))
 
     def key(self, owner: str, kind: str, role: str, text: str) -> str | None:
         """A key for the message when it is new, else None."""
         mark = digest(owner, role, text.strip())
-        n = self._counts[f"{kind}:{mark}"] = self._counts.get(f"{kind}:{mark}", 0) + 1
-        if n <= self._counts.get(mark, 0):
+        n_logged = self._texts.most(mark)
+        n = self._texts.add(mark, self.KINDS.index(kind))
+        if n <= n_logged:
             return None
-        self._counts[mark] = n
         return f"{role}:{digest(role, text.strip())}:{n}"
 
     def state(self) -> JsonObject:
-        return {**self._counts}
+        return self._texts.state()
 
 
 @dataclass(slots=True)
@@ -135,7 +139,7 @@ class _Parser:
         )
         self._fallback_time = modified_at(path)
         self._occurred_at = as_text(state.get("occurred_at")) or None
-        self._n_without_id = counts(state.get("n_without_id"))
+        self._without_id = Tally(state.get("n_without_id"))
         self._sessions: dict[str, Session] = {}
         self._pending: _Pending | None = None
 
@@ -159,7 +163,7 @@ class _Parser:
             "has_typed": self._has_typed,
             "has_replay": self._has_replay,
             "occurred_at": self._occurred_at,
-            "n_without_id": {**self._n_without_id},
+            "n_without_id": self._without_id.state(),
         }
 
     def finish(self) -> Iterator[EventIn]:
@@ -280,7 +284,7 @@ class _Parser:
 
     def _nth_key(self, kind: str, text: str) -> str:
         mark = digest(self._owner, kind, text)
-        n = self._n_without_id[mark] = self._n_without_id.get(mark, 0) + 1
+        n = self._without_id.add(mark)
         return f"{kind}:{digest(kind, text)}:{n}"
 
     # -- what was said

@@ -12,9 +12,18 @@ from pathlib import Path
 from penchant_daemon.wire import EventIn, SourceIn
 
 from .context import ReadContext
-from .files import Skips, counts, first_line, read_lines
+from .files import Skips, first_line, read_lines
 from .records import Items, JsonObject, Malformed, as_list, as_object, as_text, first_text
-from .segments import RecentCalls, Session, name_or_none, present, result_text, session_of_file, spoken_text
+from .segments import (
+    RecentCalls,
+    Session,
+    Tally,
+    name_or_none,
+    present,
+    result_text,
+    session_of_file,
+    spoken_text,
+)
 from .times import modified_at, utc_iso
 
 AGENT = "generic"
@@ -32,7 +41,7 @@ class _Parser:
         stem = path.name.removesuffix(".zst").removesuffix(".jsonl")
         self._name = as_text(state.get("name")) or session_of_file(stem, first_line(path))
         self._calls = RecentCalls(state.get("calls"))
-        self._n_seen = counts(state.get("n_seen"))
+        self._seen = Tally(state.get("seen"))
         self._started: list[str] = [as_text(name) for name in as_list(state.get("started"))]
         self._occurred_at = as_text(state.get("occurred_at")) or modified_at(path)
 
@@ -48,7 +57,7 @@ class _Parser:
         return {
             "name": self._name,
             "calls": self._calls.state(),
-            "n_seen": {**self._n_seen},
+            "seen": self._seen.state(),
             "started": [*self._started[-64:]],
             "occurred_at": self._occurred_at,
         }
@@ -64,7 +73,7 @@ class _Parser:
         agent = first_text(record.get("agent")) or AGENT
         session = Session(first_text(*named) or default, name_or_none(agent) or AGENT)
         session.work_in(first_text(record.get("cwd"), record.get("project")))
-        session.n_seen = self._n_seen
+        session.seen = self._seen
         return session
 
     def _start(self, session: Session, records: Iterator[JsonObject]) -> Iterator[EventIn]:

@@ -63,6 +63,11 @@ def as_text(value: JsonValue) -> str:
     return value if isinstance(value, str) else ""
 
 
+def as_int(value: JsonValue) -> int:
+    """`value` when it is a whole number, else 0."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
 def first_text(*values: JsonValue) -> str | None:
     """The first of `values` that is a non-blank string."""
     for value in values:

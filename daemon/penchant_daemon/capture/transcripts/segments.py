@@ -16,8 +16,9 @@ from pydantic import JsonValue
 from penchant_daemon.wire import MAX_CONTENT_CHARS, MAX_NAME_CHARS, EventIn, EventKind, Origin, Role
 
 from .project import project_of
-from .records import JsonObject, as_list, as_object, as_text
+from .records import JsonObject, as_int, as_list, as_object, as_text
 
+MAX_TALLIED = 4_000
 MAX_RECENT_CALLS = 64  # tool names of calls whose result is still to come
 _CUT_ROOM = 120  # characters kept free for the marker of a cut
 _EDIT_TOOLS = frozenset(
@@ -28,6 +29,7 @@ _EDIT_TOOLS = frozenset(
         "str_replace_based_edit_tool", "delete_file", "patch", "edit_file_v2", "write_to_file",
     }
 )  # fmt: skip
+_NO_CONTROL = dict.fromkeys((*range(32), 127))
 _VISIBLE = ("text", "input_text", "output_text", "Text", "inputText", "refusal")
 
 
@@ -57,12 +59,15 @@ def clean(text: str) -> str:
 
 
 def name_or_none(value: JsonValue) -> str | None:
-    """A host's identifier as a wire name: non-blank, at most 4,096 characters; numbers as text."""
+    """A host's identifier as a wire name: non-blank, without control characters, at most 4,096 characters;
+    numbers as text."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str):
         return None
-    value = clean(value)
+    value = clean(value).translate(_NO_CONTROL)
+    if not value.strip():
+        return None
     return value if len(value) <= MAX_NAME_CHARS else value[: MAX_NAME_CHARS - 17] + "~" + digest(value)
 
 
@@ -178,7 +183,7 @@ class Session:
         self.project = project
         self.is_delegated = is_delegated
         self.occurred_at: str | None = None  # of the last record that had a time; records without one take it
-        self.n_seen: dict[str, int] = {}  # how often a text without an id has come up
+        self.seen = Tally()  # texts without ids
 
     def work_in(self, cwd: JsonValue) -> None:
         """Names the working directory; the project follows from it."""
@@ -191,8 +196,7 @@ class Session:
         The same conversation in another file, format or order of other lines gives the same key.
         """
         mark = digest(kind, *parts)
-        n = self.n_seen[mark] = self.n_seen.get(mark, 0) + 1
-        return f"{kind}:{mark}:{n}"
+        return f"{kind}:{mark}:{self.seen.add(mark)}"
 
     def start(self, title: str | None = None, meta: JsonObject | None = None) -> EventIn:
         """The session's beginning, or later news of its title."""
@@ -297,9 +301,58 @@ class Session:
         )
 
 
+def as_draft(event: EventIn) -> EventIn:
+    """An event of an answer that its host has not finished, under a key of its own words: what the host writes in
+    its place later is not taken for the same."""
+    return event.model_copy(update={"source_key": f"{event.source_key}:draft:{digest(event.content)}"})
+
+
 def present(*events: EventIn | None) -> Iterable[EventIn]:
     """The events that are there."""
     return (event for event in events if event is not None)
+
+
+class Tally:
+    """Counts how often texts came up, for keys of records without ids.
+
+    It is kept in cursors, so it is bounded: the text that was not seen for longest is forgotten, and when it comes
+    again it is counted on from a number that it never had.
+
+    :param known: what `state` gave.
+    :param n_ways: in how many ways each text is counted, each for itself.
+    """
+
+    def __init__(self, known: JsonValue = None, n_ways: int = 1) -> None:
+        state = as_object(known)
+        self._n_added = as_int(state.get("n_added"))
+        self._has_forgotten = state.get("has_forgotten") is True
+        self._n_ways = n_ways
+        rows = (
+            (mark, [as_int(n) for n in as_list(row)]) for mark, row in as_object(state.get("rows")).items()
+        )
+        # For each text the number that it is counted on from, then one count for each way.
+        self._rows = {mark: row for mark, row in rows if len(row) == n_ways + 1}
+
+    def add(self, mark: str, way: int = 0) -> int:
+        """Counts once more and gives the new number in this way."""
+        row = self._rows.pop(mark, None) or [self._n_added if self._has_forgotten else 0] + [0] * self._n_ways
+        self._n_added += 1
+        row[way + 1] += 1
+        self._rows[mark] = row  # at the end: the first is the one not seen for longest
+        if len(self._rows) > MAX_TALLIED:
+            del self._rows[next(iter(self._rows))]
+            self._has_forgotten = True
+        return row[0] + row[way + 1]
+
+    def most(self, mark: str) -> int:
+        """The highest number that the text has in any way."""
+        row = self._rows.get(mark)
+        return 0 if row is None else row[0] + max(row[1:])
+
+    def state(self) -> JsonObject:
+        """What a cursor keeps, at most 4,000 texts."""
+        rows: JsonObject = {mark: [*row] for mark, row in self._rows.items()}
+        return {"n_added": self._n_added, "has_forgotten": self._has_forgotten, "rows": rows}
 
 
 class RecentCalls:
