@@ -22,7 +22,7 @@ from penchant_daemon.capture.intake import Intake
 from penchant_daemon.capture.sources import Place, Source, default_places, named_place, source_of, sources_in
 from penchant_daemon.capture.transcripts import PARSERS, ReadContext, is_up_to_date, read
 from penchant_daemon.capture.transcripts.batches import Batch, batches
-from penchant_daemon.capture.transcripts.files import SETTLED_AFTER_S
+from penchant_daemon.capture.transcripts.context import SETTLED_AFTER_S
 from penchant_daemon.errors import InvalidField, PenchantError
 from penchant_daemon.pace import CpuShare
 from penchant_daemon.wire import Problem, SourceIn
@@ -250,14 +250,16 @@ class Watcher:
             if self._has_changed(place.root) and (source := self._source_of(place, place.root)) is not None:
                 dirty[source] = None
         now = self._clock()
-        for source in [source for source, due in self._revisit.items() if due <= now]:
+        settled = [source for source, due in self._revisit.items() if due <= now]
+        for source in settled:
             del self._revisit[source]
-            dirty[source] = None
         context = self._context()
-        for source in dirty:
+        for source in dict.fromkeys([*dirty, *settled]):
             if stop.is_set():
                 return
-            self._read(source, context, stop)
+            # A tree's cursor never passes for an unchanged one: it is looked at again once, not for ever.
+            is_last_look = source.parser == "opencode-tree" and source not in dirty
+            self._read(source, context, stop, may_revisit=not is_last_look)
         self._rounded()
 
     def _source_of(self, place: Place, path: Path) -> Source | None:
@@ -283,11 +285,18 @@ class Watcher:
 
     def _context(self) -> ReadContext:
         return ReadContext(
-            is_known=lambda path: self._store.source_cursor(path) is not None, clock=self._clock
+            is_known=lambda path: self._store.source_cursor(path) is not None,
+            clock=self._clock,
+            is_followed=True,
         )
 
-    def _read(self, source: Source, context: ReadContext, stop: threading.Event) -> None:
-        """Logs what is new in a source, at a share of one core."""
+    def _read(
+        self, source: Source, context: ReadContext, stop: threading.Event, may_revisit: bool = True
+    ) -> None:
+        """Logs what is new in a source, at a share of one core.
+
+        :param may_revisit: whether it is read again once it has settled, where it holds an unfinished answer.
+        """
         known = self._store.source_cursor(str(source.path))
         cursor: SourceIn | None = None
         if known is not None:
@@ -316,7 +325,7 @@ class Watcher:
             if stop.wait(rest_s) if rest_s > 0 else stop.is_set():
                 return
             started_s = time.thread_time()
-        if last is not None and last.mtime_ns == 0 and source.parser != "opencode-tree":
+        if last is not None and last.mtime_ns == 0 and may_revisit:
             # Its last answer may never be finished; once it has settled it is read as it is.
             self._revisit[source] = self._clock() + SETTLED_AFTER_S + 1
 

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from penchant_daemon.capture.sources import ASSISTANTS, Place, Source, default_places, named_place, sources_in
-from penchant_daemon.capture.transcripts import PARSERS, BadLine, ReadContext, is_up_to_date, read
+from penchant_daemon.capture.transcripts import (
+    PARSERS,
+    BadLine,
+    ReadContext,
+    can_be_noted,
+    is_up_to_date,
+    read,
+)
 from penchant_daemon.capture.transcripts.batches import Batch, batches
 from penchant_daemon.cli.output import fail, open_client, say_error
 from penchant_daemon.errors import InvalidField, PenchantError
@@ -243,7 +250,7 @@ def import_sources(sources: list[tuple[Source, int]], client: Client, summary: S
         for number, (source, size) in enumerate(sources, start=1):
             label = f"{number}/{len(sources)} {source.path.name[:40]}"
             bar.move(n_bytes_before, label)
-            known = client.sources(str(source.path)).sources
+            known = client.sources(str(source.path)).sources if can_be_noted(source.path) else []
             cursor = known[0] if known else None
             try:
                 is_same = is_up_to_date(source.path, PARSERS[source.parser], cursor)

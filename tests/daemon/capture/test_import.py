@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -84,6 +85,19 @@ def test_truncated_document_alone_is_reported_and_fails(daemon: Daemon, tmp_path
     assert done.returncode == 1
     assert f"{path}:1: not JSON" in done.stderr
     assert "1 unfinished file" in done.stdout
+
+
+def test_file_whose_name_cannot_be_kept_is_reported_and_the_rest_is_read(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    write_lines(tmp_path / "a.jsonl", [claude_line("user", "n1", "Read", sessionId="n-1")])
+    for name in (b"b\nc.jsonl", b"\xff.jsonl"):
+        shutil.copyfile(tmp_path / "a.jsonl", os.fsencode(tmp_path) + b"/" + name)
+    done = _import(daemon, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("rename it") == 2
+    assert "2 bad lines" in done.stdout
+    assert _session(daemon, "n-1") == [("user", "Read")]
 
 
 def test_time_in_the_future_is_replaced_and_its_event_kept(daemon: Daemon, tmp_path: Path) -> None:

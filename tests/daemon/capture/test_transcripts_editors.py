@@ -16,6 +16,8 @@ from tests.daemon.capture.transcript_files import (
 
 from penchant_daemon.capture.transcripts import ReadContext, detect
 
+FOLLOWED = ReadContext(is_followed=True)  # as the daemon reads what an assistant may still be writing
+
 
 def _turn(role: str, *blocks: object) -> dict[str, object]:
     content = [{"type": "text", "text": block} if isinstance(block, str) else block for block in blocks]
@@ -161,7 +163,7 @@ def test_cursor_answer_is_read_once_it_is_complete(tmp_path: Path) -> None:
         _kv("bubbleId:c1:b2", {"type": 2, "text": "Sor"}),
     ]
     store = write_database(tmp_path / "state.vscdb", _KV, rows)
-    first = reading(store)
+    first = reading(store, None, FOLLOWED)
     assert first.messages() == [("user", "Sort")]
     change_database(
         store,
@@ -170,7 +172,47 @@ def test_cursor_answer_is_read_once_it_is_complete(tmp_path: Path) -> None:
             _kv("bubbleId:c1:b2", {"type": 2, "text": "Sorted."}),
         ],
     )
-    assert reading(store, first.cursor).messages() == [("assistant", "Sorted.")]
+    assert reading(store, first.cursor, FOLLOWED).messages() == [("assistant", "Sorted.")]
+
+
+def test_cursor_answer_in_progress_is_imported_as_it_stands_and_again_when_it_is_complete(
+    tmp_path: Path,
+) -> None:
+    def tool(status: str, params: str, **more: str) -> dict[str, object]:
+        former = {"name": "run", "params": params, "status": status, "toolCallId": "t1", **more}
+        return {"type": 2, "text": "", "toolFormerData": former}
+
+    bubbles = [("b1", 1), ("b2", 2), ("b3", 2)]
+    rows = [
+        _kv("composerData:c1", _composer(bubbles, status="generating")),
+        _kv("bubbleId:c1:b1", {"type": 1, "text": "Sort"}),
+        _kv("bubbleId:c1:b2", tool("loading", '{"command":"so')),
+        _kv("bubbleId:c1:b3", {"type": 2, "text": "Sor"}),
+    ]
+    store = write_database(tmp_path / "state.vscdb", _KV, rows)
+    first = reading(store)
+    assert first.said() == [
+        ("message", "user", "Sort"),
+        ("tool_call", "assistant", 'run {"command":"so'),
+        ("message", "assistant", "Sor"),
+    ]
+    assert reading(store, first.cursor).events == []
+    change_database(
+        store,
+        [
+            _kv("composerData:c1", _composer(bubbles, status="completed")),
+            _kv("bubbleId:c1:b2", tool("completed", '{"command":"sort"}', result='{"output":"ok"}')),
+            _kv("bubbleId:c1:b3", {"type": 2, "text": "Sorted."}),
+        ],
+    )
+    second = reading(store, first.cursor)
+    known = set(first.marks())
+    new = [(e.kind, e.content) for e in second.events if (e.session, e.source_key) not in known]
+    assert new == [
+        ("tool_call", 'run {"command":"sort"}'),
+        ("tool_result", "ok"),
+        ("message", "Sorted."),
+    ]
 
 
 def test_cursor_answer_that_was_broken_off_is_read_in_the_end(tmp_path: Path) -> None:
@@ -180,11 +222,12 @@ def test_cursor_answer_that_was_broken_off_is_read_in_the_end(tmp_path: Path) ->
         _kv("bubbleId:c1:b2", {"type": 2, "text": "Sor"}),
     ]
     store = write_database(tmp_path / "state.vscdb", _KV, rows)
-    first = reading(store)
-    later = store.stat().st_mtime + 3_600
-    second = reading(store, first.cursor, ReadContext(clock=lambda: later))
+    first = reading(store, None, FOLLOWED)
+    assert reading(store, first.cursor, FOLLOWED).events == []
+    later = ReadContext(clock=lambda: store.stat().st_mtime + 3_600, is_followed=True)
+    second = reading(store, first.cursor, later)
     assert second.messages() == [("assistant", "Sor")]
-    assert reading(store, second.cursor, ReadContext(clock=lambda: later)).events == []
+    assert reading(store, second.cursor, later).events == []
 
 
 def test_cursors_old_workspace_stores_are_read(tmp_path: Path) -> None:
@@ -308,15 +351,28 @@ def test_vscode_log_replays_to_the_same_chat(tmp_path: Path) -> None:
 def test_vscode_answer_in_progress_waits_and_an_empty_stub_says_nothing(tmp_path: Path) -> None:
     folder = _chat_folder(tmp_path)
     half = {"requestId": "r1", "message": {"text": "Which port?"}, "response": [{"value": "80"}]}
+    whole = {**half, "response": [{"value": "8080"}], "result": {}}
     path = write_json(folder / "v1.json", {"sessionId": "v1", "requests": [half]})
-    first = reading(path)
+    first = reading(path, None, FOLLOWED)
     assert first.messages() == [("user", "Which port?")]
-    write_json(
-        path, {"sessionId": "v1", "requests": [{**half, "response": [{"value": "8080"}], "result": {}}]}
-    )
-    assert reading(path, first.cursor).messages() == [("assistant", "8080")]
+    write_json(path, {"sessionId": "v1", "requests": [whole]})
+    assert reading(path, first.cursor, FOLLOWED).messages() == [("assistant", "8080")]
     stub = reading(write_lines(folder / "v2.jsonl", [{"kind": 0, "v": {"sessionId": "v2", "requests": []}}]))
     assert (stub.events, stub.bad) == ([], [])
+
+
+def test_vscode_answer_in_progress_is_imported_as_it_stands_and_again_when_it_is_complete(
+    tmp_path: Path,
+) -> None:
+    half = {"requestId": "r1", "message": {"text": "Which port?"}, "response": [{"value": "80"}]}
+    whole = {**half, "response": [{"value": "8080"}], "result": {}}
+    path = write_json(_chat_folder(tmp_path) / "v1.json", {"sessionId": "v1", "requests": [half]})
+    first = reading(path)
+    assert first.messages() == [("user", "Which port?"), ("assistant", "80")]
+    write_json(path, {"sessionId": "v1", "requests": [whole]})
+    second = reading(path, first.cursor)
+    assert second.messages() == [("assistant", "8080")]
+    assert not set(first.marks()) & set(second.marks())
 
 
 # -- Copilot CLI

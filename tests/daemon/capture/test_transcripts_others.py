@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 from tests.daemon.capture.transcript_files import (
@@ -32,6 +33,27 @@ def _call(status: str, result: object = None) -> dict[str, object]:
 
 
 _OK = [{"functionResponse": {"id": "t1", "name": "replace", "response": {"output": "changed"}}}]
+
+
+def test_gemini_output_in_progress_waits_when_followed_and_is_imported_as_it_stands(tmp_path: Path) -> None:
+    def chat(status: str, output: str) -> list[dict[str, object]]:
+        result = [{"functionResponse": {"id": "t1", "name": "replace", "response": {"output": output}}}]
+        answer: dict[str, object] = {
+            "id": "a1",
+            "type": "gemini",
+            "content": "Running.",
+            "toolCalls": [_call(status, result)],
+        }
+        return [{"sessionId": "g1", "projectHash": "h"}, answer]
+
+    path = write_lines(_chats(tmp_path) / "session-1.jsonl", chat("executing", "half"))
+    followed = ReadContext(is_followed=True)
+    waiting, imported = reading(path, None, followed), reading(path)
+    assert [e.content for e in waiting.events if e.kind == "tool_result"] == []
+    assert [e.content for e in imported.events if e.kind == "tool_result"] == ["half"]
+    write_lines(path, chat("success", "whole"))
+    for read in (reading(path, waiting.cursor, followed), reading(path, imported.cursor)):
+        assert [(e.content, e.source_key) for e in read.events] == [("whole", "result:t1")]
 
 
 def test_gemini_log_is_replayed(tmp_path: Path) -> None:
@@ -290,33 +312,89 @@ def test_opencode_fork_tells_only_what_is_its_own(tmp_path: Path) -> None:
     ]
 
 
-def test_opencode_part_is_read_once_it_is_complete(tmp_path: Path) -> None:
-    now_s = _T0 / 1000 + 10
+def _half_written() -> list[tuple[str, tuple[object, ...]]]:
+    """The conversation while its answer is being written."""
     running = {
         "type": "tool",
         "tool": "bash",
         "callID": "c1",
-        "state": {"status": "running", "input": {"command": "ls"}},
+        "state": {"status": "running", "input": {}},
     }
-    store = write_database(
-        tmp_path / "opencode.db",
-        _V1,
-        [
-            ("INSERT INTO session VALUES ('s1', NULL, '/srv/shop', 'Listing', ?, ?)", (_T0, _T0)),
-            _message("m1", "s1", "user", _T0),
-            _part("p1", "m1", "s1", {"type": "text", "text": "List"}),
-            _message("m2", "s1", "assistant", _T0 + 1),
-            _part("p4", "m2", "s1", running),
-            _part("p5", "m2", "s1", {"type": "text", "text": "One fi", "time": {"start": _T0}}),
-        ],
-    )
+    return [
+        ("INSERT INTO session VALUES ('s1', NULL, '/srv/shop', 'Listing', ?, ?)", (_T0, _T0)),
+        _message("m1", "s1", "user", _T0),
+        _part("p1", "m1", "s1", {"type": "text", "text": "List"}),
+        _message("m2", "s1", "assistant", _T0 + 1),
+        _part("p4", "m2", "s1", running),
+        _part("p5", "m2", "s1", {"type": "text", "text": "One fi", "time": {"start": _T0}}),
+    ]
+
+
+def test_opencode_part_is_read_once_it_is_complete(tmp_path: Path) -> None:
+    now_s = _T0 / 1000 + 10
+    store = write_database(tmp_path / "opencode.db", _V1, _half_written())
     os.utime(store, (now_s, now_s))
-    context = ReadContext(clock=lambda: now_s)
+    context = ReadContext(clock=lambda: now_s, is_followed=True)
     first = reading(store, None, context)
     assert first.said() == _SAID[:1]
     change_database(store, _conversation()[4:8] + [("UPDATE session SET time_updated = ?", (_T0 + 9,))])
     os.utime(store, (now_s, now_s))
     assert reading(store, first.cursor, context).said() == _SAID[1:]
+
+
+def test_opencode_answer_that_was_broken_off_is_read_though_other_sessions_go_on(tmp_path: Path) -> None:
+    started_s = _T0 / 1000 + 10
+    store = write_database(tmp_path / "opencode.db", _V1, _half_written())
+    first = reading(store, None, ReadContext(clock=lambda: started_s, is_followed=True))
+    assert first.said() == _SAID[:1]
+    later_s = started_s + 3_600
+    change_database(
+        store,
+        [
+            ("INSERT INTO session VALUES ('s2', NULL, '/srv', 'T', ?, ?)", (later_s * 1000, later_s * 1000)),
+            _message("m7", "s2", "user", int(later_s * 1000)),
+            _part("p7", "m7", "s2", {"type": "text", "text": "Meanwhile"}),
+        ],
+    )
+    os.utime(store, (later_s, later_s))
+    later = ReadContext(clock=lambda: later_s, is_followed=True)
+    second = reading(store, first.cursor, later)
+    assert second.messages() == [("assistant", "One fi"), ("user", "Meanwhile")]
+    assert reading(store, second.cursor, later).events == []
+
+
+def test_opencode_answer_in_progress_is_imported_as_it_stands_and_again_when_it_is_complete(
+    tmp_path: Path,
+) -> None:
+    store = write_database(tmp_path / "opencode.db", _V1, _half_written())
+    first = reading(store)
+    assert first.said() == [
+        _SAID[0],
+        ("tool_call", "assistant", "bash {}"),
+        ("message", "assistant", "One fi"),
+    ]
+    change_database(store, _conversation()[4:8] + [("UPDATE session SET time_updated = ?", (_T0 + 9,))])
+    known = set(first.marks())
+    second = reading(store, first.cursor)
+    new = [said for said, mark in zip(second.said(), second.marks()[-4:], strict=True) if mark not in known]
+    assert new == _SAID[1:]
+
+
+def test_opencode_tree_that_was_just_copied_is_imported_whole_and_followed_with_patience(
+    tmp_path: Path,
+) -> None:
+    tree = tmp_path / "storage"
+    write_json(tree / "session" / "p" / "s1.json", {"id": "s1", "directory": "/srv/shop"})
+    write_json(tree / "message" / "s1" / "m1.json", {"id": "m1", "role": "user", "time": {"created": 1}})
+    write_json(tree / "message" / "s1" / "m2.json", {"id": "m2", "role": "assistant", "time": {"created": 2}})
+    write_json(tree / "part" / "m1" / "p1.json", {"type": "text", "text": "List"})
+    write_json(tree / "part" / "m2" / "p2.json", {"type": "text", "text": "One file."})
+    whole = [("user", "List"), ("assistant", "One file.")]
+    assert reading(tree).messages() == whole
+    first = reading(tree, None, ReadContext(is_followed=True))
+    assert first.messages() == whole[:1]
+    later = ReadContext(clock=lambda: time.time() + 3_600, is_followed=True)
+    assert reading(tree, first.cursor, later).messages() == whole[1:]
 
 
 def test_opencode_tree_has_the_keys_of_the_store(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,6 +87,15 @@ def test_session_is_cut_into_these_parts(samples: Path, name: str, expected: dic
     events = reading(samples / name).events
     parts = Counter(e.role if e.kind == "message" else e.kind for e in events if e.kind != "session_start")
     assert dict(parts) == expected
+
+
+def test_files_that_were_just_copied_are_imported_whole(samples: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copied"
+    shutil.copytree(samples, copy, copy_function=shutil.copyfile)  # with the time of the copying
+    for source in _sources(samples):
+        own = reading(source.path, name=source.parser)
+        copied = reading(copy / source.path.relative_to(samples), name=source.parser)
+        assert copied.said() == own.said(), source.path
 
 
 def test_claude_subagent_is_linked_to_its_parent(samples: Path) -> None:

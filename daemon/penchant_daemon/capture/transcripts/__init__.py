@@ -26,7 +26,7 @@ from . import (
     swe_agent,
     vscode,
 )
-from .context import ReadContext
+from .context import ReadContext, can_be_noted
 from .databases import is_store_unchanged
 from .detect import detect
 from .files import is_unchanged
@@ -39,6 +39,7 @@ __all__ = [
     "Parser",
     "Progress",
     "ReadContext",
+    "can_be_noted",
     "detect",
     "is_up_to_date",
     "read",
@@ -94,6 +95,9 @@ def read(
     :param name: the format (a key of `PARSERS`); by default it is detected.
     :return: nothing when no reader knows the file, or when it has not changed since the cursor.
     """
+    if not can_be_noted(path):
+        yield BadLine(str(path), 0, "its path holds control characters or bytes that are no UTF-8: rename it")
+        return
     try:
         name = name or detect(path)
         if name is None:

@@ -29,8 +29,7 @@ _ITEM_COLUMNS = ("item_id", "item_type", "item_json", "created_at_ms", "rollout_
 def read(path: Path, cursor: SourceIn | None, context: ReadContext) -> Items:
     """The events of all threads of the store."""
     skips = Skips()
-    now_s = context.clock()
-    return read_store(path, AGENT, cursor, lambda connection: _units(connection, path, skips), skips, now_s)
+    return read_store(path, AGENT, cursor, lambda connection: _units(connection, path, skips), skips, context)
 
 
 def _units(connection: sqlite.Connection, path: Path, skips: Skips) -> Iterator[Unit | BadLine]:

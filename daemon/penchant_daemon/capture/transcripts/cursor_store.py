@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,10 +20,10 @@ from penchant_daemon.wire import EventIn, SourceIn
 
 from .context import ReadContext
 from .cursor import AGENT, typed_text
-from .databases import Unit, is_store_settled, open_read_only, read_store, signature_of, tables, text_of
+from .databases import Unit, open_read_only, read_store, signature_of, tables, text_of, written_s
 from .files import Skips
 from .records import BadLine, Items, JsonObject, as_list, as_object, as_text, first_text
-from .segments import Session, name_or_none, present, result_text
+from .segments import Session, as_draft, name_or_none, present, result_text
 from .times import modified_at, utc_iso
 from .vscode import workspace_folder
 
@@ -32,10 +33,9 @@ _OLD_KEYS = ("composer.composerData", "workbench.panel.aichat.view.aichat.chatda
 def read(path: Path, cursor: SourceIn | None, context: ReadContext) -> Items:
     """The events of all chats of the store."""
     skips = Skips()
-    now_s = context.clock()
-    is_settled = is_store_settled(path, now_s)
+    is_settled = context.is_settled(written_s(path))
     return read_store(
-        path, AGENT, cursor, lambda connection: _units(connection, path, skips, is_settled), skips, now_s
+        path, AGENT, cursor, lambda connection: _units(connection, path, skips, is_settled), skips, context
     )
 
 
@@ -44,12 +44,18 @@ def _units(
 ) -> Iterator[Unit | BadLine]:
     known = tables(connection)
     if "cursorDiskKV" in known:
-        projects = _projects_by_composer(path)
+        projects = _Projects(path)
+        # Each write replaces the row: the values themselves, which are large, are read where a row is new.
         rows = connection.execute(
-            "SELECT key, value FROM cursorDiskKV WHERE key >= 'composerData:' AND key < 'composerData;'"
+            "SELECT key, rowid, length(value) FROM cursorDiskKV"
+            " WHERE key >= 'composerData:' AND key < 'composerData;' ORDER BY rowid"
         )
-        for key, value in rows.fetchall():
-            yield from _composer_unit(connection, text_of(key), value, projects, path, skips, is_settled)
+        for key, rowid, size in rows.fetchall():
+            identifier = name_or_none(text_of(key).partition(":")[2])
+            if identifier is not None and size:
+                composer = _Composer(connection, identifier, path, projects, skips, is_settled)
+                signature = signature_of(rowid, size)
+                yield Unit(identifier, signature, composer.events, is_settled, composer.is_open)
     if "ItemTable" in known:
         for key in _OLD_KEYS:
             row = connection.execute("SELECT value FROM ItemTable WHERE key = ?", (key,)).fetchone()
@@ -57,70 +63,91 @@ def _units(
                 yield from _old_units(key, row[0], path, skips)
 
 
+class _Projects:
+    """Which project each chat belongs to: the workspaces beside the global store list their chats."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, str] | None = None
+
+    def of(self, composer_id: str) -> str | None:
+        """The project of a chat; the workspaces are looked at when the first is asked for."""
+        if self._known is None:
+            self._known = dict(self._listed()) if self._path.parent.name == "globalStorage" else {}
+        return self._known.get(composer_id)
+
+    def _listed(self) -> Iterator[tuple[str, str]]:
+        for store in sorted((self._path.parent.parent / "workspaceStorage").glob("*/state.vscdb")):
+            project = workspace_folder(store.parent)
+            if project is None:
+                continue
+            try:
+                with open_read_only(store) as connection:
+                    query = "SELECT value FROM ItemTable WHERE key = ?"
+                    row = connection.execute(query, (_OLD_KEYS[0],)).fetchone()
+                    listed = as_list(as_object(_load(row[0])).get("allComposers")) if row is not None else []
+            except (sqlite.Error, OSError, ValueError, RecursionError):
+                continue
+            for entry in listed:
+                yield as_text(as_object(entry).get("composerId")), project
+
+
 def _load(value: object) -> JsonValue:
     loaded: JsonValue = json.loads(text_of(value) or "null")
     return loaded
 
 
-def _composer_unit(
-    connection: sqlite.Connection,
-    key: str,
-    value: object,
-    projects: dict[str, str],
-    path: Path,
-    skips: Skips,
-    is_settled: bool,
-) -> Iterator[Unit | BadLine]:
-    identifier = name_or_none(key.partition(":")[2])
-    try:
-        composer = as_object(_load(value))
-    except (ValueError, RecursionError) as error:
-        yield BadLine(str(path), 0, f"{key}: {error}")
-        return
-    if identifier is None or not composer:
-        return
-    if is_settled and composer.get("status") == "generating":
-        composer["status"] = "aborted"  # Cursor ended before it could say so
-    headers = as_list(composer.get("fullConversationHeadersOnly"))
-    signature = signature_of(
-        len(text_of(value)), composer.get("lastUpdatedAt"), len(headers), composer.get("status")
-    )
-    project = projects.get(identifier)
-    yield Unit(
-        identifier,
-        signature,
-        partial(_composer_events, connection, identifier, composer, project, path, skips),
-    )
+@dataclass(slots=True)
+class _Composer:
+    """One chat of the global store."""
 
+    connection: sqlite.Connection
+    id: str
+    path: Path
+    projects: _Projects
+    skips: Skips
+    is_settled: bool
+    is_generating: bool = False
 
-def _composer_events(
-    connection: sqlite.Connection,
-    identifier: str,
-    composer: JsonObject,
-    project: str | None,
-    path: Path,
-    skips: Skips,
-) -> Iterator[EventIn | BadLine]:
-    bubbles: list[JsonObject] = []
-    for header in as_list(composer.get("fullConversationHeadersOnly")):
-        bubble_id = as_text(as_object(header).get("bubbleId"))
-        key = f"bubbleId:{identifier}:{bubble_id}"
-        row = connection.execute("SELECT value FROM cursorDiskKV WHERE key = ?", (key,)).fetchone()
+    def is_open(self) -> bool:
+        return self.is_generating and not self.is_settled
+
+    def _value(self, key: str) -> JsonObject | BadLine | None:
+        """The object under a key; None where the key is gone."""
+        row = self.connection.execute("SELECT value FROM cursorDiskKV WHERE key = ?", (key,)).fetchone()
         if row is None or row[0] is None:
-            skips.add("other")
-            continue
+            return None
         try:
-            bubble = as_object(_load(row[0]))
+            return as_object(_load(row[0]))
         except (ValueError, RecursionError) as error:
-            yield BadLine(str(path), 0, f"{key}: {error}")
-            continue
-        bubbles.append({"bubbleId": bubble_id, "type": as_object(header).get("type"), **bubble})
-    for entry in as_list(composer.get("conversation")):  # before mid-2025: bubbles inside the composer
-        bubbles.append(as_object(entry))
-    parent = first_text(
-        composer.get("parentComposerId"), as_object(composer.get("subagentInfo")).get("parentComposerId")
-    )
-    yield from _chat(identifier, composer, bubbles, project, path, skips, parent)
+            return BadLine(str(self.path), 0, f"{key}: {error}")
+
+    def events(self) -> Iterator[EventIn | BadLine]:
+        composer = self._value(f"composerData:{self.id}")
+        if isinstance(composer, BadLine):
+            yield composer
+            return
+        if not composer:
+            return
+        self.is_generating = composer.get("status") == "generating"
+        if self.is_settled and self.is_generating:
+            composer["status"] = "aborted"  # Cursor ended before it could say so
+        bubbles: list[JsonObject] = []
+        for header in as_list(composer.get("fullConversationHeadersOnly")):
+            bubble_id = as_text(as_object(header).get("bubbleId"))
+            bubble = self._value(f"bubbleId:{self.id}:{bubble_id}")
+            if isinstance(bubble, BadLine):
+                yield bubble
+            elif bubble is None:
+                self.skips.add("other")
+            else:
+                bubbles.append({"bubbleId": bubble_id, "type": as_object(header).get("type"), **bubble})
+        for entry in as_list(composer.get("conversation")):  # before mid-2025: bubbles inside the composer
+            bubbles.append(as_object(entry))
+        of_parent = as_object(composer.get("subagentInfo")).get("parentComposerId")
+        parent = first_text(composer.get("parentComposerId"), of_parent)
+        project = self.projects.of(self.id)
+        yield from _chat(self.id, composer, bubbles, project, self.path, self.skips, parent)
 
 
 def _chat(
@@ -172,14 +199,14 @@ def _bubble_events(bubble: JsonObject, session: Session, skips: Skips) -> Iterat
         name = as_text(tool.get("name"))
         if name:
             call_id = name_or_none(tool.get("toolCallId")) or name_or_none(bubble.get("bubbleId"))
-            yield session.call(
-                name, first_text(tool.get("params"), tool.get("rawArgs")) or tool.get("params"), call_id
-            )
             status = as_text(tool.get("status"))
-            if tool.get("result") is not None or status in ("completed", "error", "cancelled"):
-                yield session.result(
-                    _tool_output(tool.get("result")), name, call_id, is_error=status == "error"
-                )
+            is_ended = status in ("completed", "error", "cancelled")
+            arguments = first_text(tool.get("params"), tool.get("rawArgs")) or tool.get("params")
+            told = [session.call(name, arguments, call_id)]
+            if tool.get("result") is not None or is_ended:
+                output = _tool_output(tool.get("result"))
+                told.append(session.result(output, name, call_id, is_error=status == "error"))
+            yield from told if is_ended or not status else map(as_draft, told)
     else:
         skips.add("other")
 
@@ -211,25 +238,3 @@ def _old_units(key: str, value: object, path: Path, skips: Skips) -> Iterator[Un
         if identifier and bubbles:
             signature = signature_of(len(bubbles), chat.get("lastUpdatedAt"), len(json.dumps(bubbles[-1])))
             yield Unit(identifier, signature, partial(_chat, identifier, chat, bubbles, project, path, skips))
-
-
-def _projects_by_composer(path: Path) -> dict[str, str]:
-    """Which project each chat belongs to: the workspaces beside the global store list their chats."""
-    projects: dict[str, str] = {}
-    if path.parent.name != "globalStorage":
-        return projects
-    for store in sorted((path.parent.parent / "workspaceStorage").glob("*/state.vscdb")):
-        project = workspace_folder(store.parent)
-        if project is None:
-            continue
-        try:
-            with open_read_only(store) as connection:
-                row = connection.execute(
-                    "SELECT value FROM ItemTable WHERE key = ?", (_OLD_KEYS[0],)
-                ).fetchone()
-                listed = as_list(as_object(_load(row[0])).get("allComposers")) if row is not None else []
-        except (sqlite.Error, OSError, ValueError, RecursionError):
-            continue
-        for entry in listed:
-            projects[as_text(as_object(entry).get("composerId"))] = project
-    return projects

@@ -17,47 +17,78 @@ from sqlcipher3 import dbapi2 as sqlite
 
 from penchant_daemon.wire import EventIn, SourceIn
 
-from .files import SETTLED_AFTER_S, Skips, make_cursor
+from .context import ReadContext
+from .files import Skips, make_cursor
 from .records import BadLine, Items, JsonObject, Progress, as_list, as_object, as_text
 
 MAGIC = b"SQLite format 3\0"
 _BUSY_TIMEOUT_S = 2.0
+_WRITE_AHEAD = (
+    b"\2\2"  # bytes 18 and 19 of the file: https://sqlite.org/fileformat2.html#file_format_version_numbers
+)
+MAX_COPIED_BYTES = 2 * 1024**3
 _EVENTS_PER_PROGRESS = 512
-_MAX_SIGNATURE_CHARS = 64
+_N_STATE = 4  # of a unit: signature, number and chain of its events, whether it is open
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One session in a store: `signature` changes whenever its rows do."""
+    """One session in a store: `signature` changes whenever its rows do.
+
+    `is_open`, asked after `load`, tells that an answer was left out because it is still being written: then the
+    unit is read again once it `is_settled`.
+    """
 
     id: str
     signature: str
     load: Callable[[], Iterator[EventIn | BadLine]]
+    is_settled: bool = True
+    is_open: Callable[[], bool] = lambda: False
 
 
 @contextmanager
 def open_read_only(path: Path) -> Iterator[sqlite.Connection]:
-    """A connection that cannot write; on a private copy where the store itself cannot be read in place.
+    """A connection that cannot write, and leaves nothing beside the store.
 
-    A store in WAL mode whose host is not running has no `-shm` file, and a read-only connection may not
-    make one.
+    What a host that was killed left half written is rolled back in a private copy.
 
-    :raises sqlite.Error: when the copy cannot be read either.
+    :raises sqlite.Error: its host holds it locked, it is no database, or it is too large to be copied.
     """
+    if _is_at_rest(path):
+        # Nobody has it open. Where a host starts meanwhile, what it writes goes to a new log first.
+        with closing(_connect(path, "ro&immutable=1")) as connection:
+            yield connection
+        return
     try:
         connection = _connect(path)
     except sqlite.Error:
+        if not path.with_name(path.name + "-journal").exists() or path.stat().st_size > MAX_COPIED_BYTES:
+            raise
         with tempfile.TemporaryDirectory(prefix="penchant-") as folder:
             copy = Path(folder) / path.name
-            for suffix in ("", "-wal"):
+            for suffix in ("", "-journal"):
                 source = path.with_name(path.name + suffix)
                 if source.exists():
                     shutil.copyfile(source, copy.with_name(copy.name + suffix))
-            with closing(_connect(copy, mode="rw")) as connection:
+            with closing(_connect(copy, "rw")) as connection:
                 yield connection
         return
     with closing(connection):
         yield connection
+
+
+def _is_at_rest(path: Path) -> bool:
+    """Whether a store in write-ahead mode has no log, which it has as long as a host has it open.
+
+    A read-only connection to it would make an empty log and a `-shm` file, and leave them there.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(20)
+    except OSError:
+        return False
+    is_write_ahead = head[18:20] == _WRITE_AHEAD
+    return is_write_ahead and not path.with_name(path.name + "-wal").exists()
 
 
 def _connect(path: Path, mode: str = "ro") -> sqlite.Connection:
@@ -123,14 +154,14 @@ def read_store(
     cursor: SourceIn | None,
     units: Callable[[sqlite.Connection], Iterator[Unit | BadLine]],
     skips: Skips,
-    now_s: float,
+    context: ReadContext,
 ) -> Items:
     """Yields what is new in the units whose signature changed since the cursor.
 
     Until the store has been left alone for a while its cursor does not pass for an unchanged store.
     """
     stat = path.stat()
-    is_done = is_store_settled(path, now_s)
+    is_done = context.is_settled(written_s(path))
     wal = wal_mark(path)
     known = as_object(cursor.state.get("units")) if cursor is not None else {}
     state: dict[str, JsonValue] = {**known}
@@ -148,7 +179,8 @@ def read_store(
                     yield unit
                     continue
                 before = as_list(state.get(unit.id))
-                if before and before[0] == unit.signature:
+                is_due = unit.is_settled and len(before) == _N_STATE and before[3] is True
+                if before and before[0] == unit.signature and not is_due:
                     continue
                 events: list[EventIn] = []
                 for item in unit.load():
@@ -158,7 +190,7 @@ def read_store(
                         events.append(item)
                 new = _new_of(events, before)
                 yield from new
-                state[unit.id] = [unit.signature, len(events), _chain(events)]
+                state[unit.id] = [unit.signature, len(events), _chain(events), unit.is_open()]
                 n_since += len(new)
                 if n_since >= _EVENTS_PER_PROGRESS:
                     n_since = 0
@@ -170,20 +202,20 @@ def read_store(
     yield progress(is_complete=is_done)
 
 
-def is_store_settled(path: Path, now_s: float) -> bool:
-    """Whether neither the store nor its write-ahead log was written lately."""
+def written_s(path: Path) -> float:
+    """When the store or its write-ahead log was last written, in seconds since 1970."""
     latest_s = 0.0
     for place in (path, path.with_name(path.name + "-wal")):
         try:
             latest_s = max(latest_s, place.stat().st_mtime)
         except OSError:
             continue
-    return now_s - latest_s >= SETTLED_AFTER_S
+    return latest_s
 
 
 def _new_of(events: list[EventIn], before: list[JsonValue]) -> list[EventIn]:
     """The events after those of the last read; all of them when what was read then has changed."""
-    if len(before) == 3:
+    if len(before) == _N_STATE:
         n_before = before[1]
         if (
             isinstance(n_before, int)

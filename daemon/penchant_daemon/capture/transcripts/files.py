@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
@@ -21,7 +21,8 @@ from pydantic import JsonValue, ValidationError
 
 from penchant_daemon.wire import EventIn, SourceIn
 
-from .records import BadLine, Items, JsonObject, Malformed, Progress, as_object, as_text
+from .context import ReadContext
+from .records import BadLine, Items, JsonObject, Malformed, Progress, as_int, as_object, as_text
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 MAX_LINE_BYTES = 64 * 1024 * 1024  # a longer line is skipped and reported: one line must fit in memory
 MAX_DOCUMENT_BYTES = 512 * 1024 * 1024
 MAX_SEEN = 200_000
-SETTLED_AFTER_S = 300.0  # an answer that its host left unfinished this long will not be finished
 _HEAD_BYTES = 4_096
 _TAIL_BYTES = 256
 _EVENTS_PER_PROGRESS = 256
@@ -151,11 +151,6 @@ def make_cursor(
     )
 
 
-def is_settled(stat: os.stat_result, now_s: float) -> bool:
-    """Whether the file has been left alone so long that an unfinished answer in it will stay so."""
-    return now_s - stat.st_mtime >= SETTLED_AFTER_S
-
-
 def decode_line(raw: bytes) -> tuple[str, bool]:
     """(text, whether bytes had to be replaced)."""
     try:
@@ -205,7 +200,7 @@ def _read_lines(
         tail = _tail_before(stream, cursor.offset)
         if cursor.head_digest == _digest(head[: cursor.offset]) and cursor.state.get("tail") == _digest(tail):
             offset = cursor.offset
-            number = _as_int(cursor.state.get("line"))
+            number = as_int(cursor.state.get("line"))
             parser = make_parser(as_object(cursor.state.get("parser")))
     if parser is None:
         tail = b""
@@ -298,10 +293,6 @@ def _digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _as_int(value: JsonValue) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
-
-
 class Seen:
     """Keys of the events that earlier reads of a document gave, 8 bytes each, so that a re-read gives only
     the rest."""
@@ -334,12 +325,12 @@ def read_document(
     cursor: SourceIn | None,
     parse: Callable[[bytes, os.stat_result], Iterator[EventIn | BadLine]],
     skips: Skips,
-    now_s: float | None = None,
+    context: ReadContext | None = None,
 ) -> Items:
     """Yields what is new in a file that its host rewrites as a whole.
 
     :param parse: gets the file's bytes; whatever it yields again under a known key is dropped here.
-    :param now_s: for formats whose last answer may still be written: until the file has settled, its cursor
+    :param context: for formats whose last answer may still be written: until the file has settled, its cursor
         does not pass for an unchanged file. None for the others.
     """
     stat = path.stat()
@@ -363,7 +354,7 @@ def read_document(
         elif seen.is_new(item):
             yield item
     state: JsonObject = {"seen": seen.state()}
-    is_done = now_s is None or is_settled(stat, now_s)
+    is_done = context is None or context.is_settled(stat.st_mtime)
     source = make_cursor(path, assistant, stat, len(data), _digest(data[:_HEAD_BYTES]), state, is_done)
     # An unfinished document keeps no cursor: it is read again even when neither size nor time change.
     yield Progress(stat.st_size, source if is_whole else None, skips.take())
@@ -419,9 +410,3 @@ def first_line(path: Path) -> str:
             return stream.readline(_HEAD_BYTES).decode("utf-8", "replace").strip("\0 \t\r\n")
     except (OSError, EOFError, zstandard.ZstdError):
         return ""
-
-
-def counts(known: JsonValue) -> dict[str, int]:
-    """A `{text: number}` object from a cursor's state."""
-    pairs: Mapping[str, JsonValue] = as_object(known)
-    return {key: _as_int(value) for key, value in pairs.items()}

@@ -16,11 +16,12 @@ from pydantic import JsonValue
 from penchant_daemon.wire import EventIn, SourceIn
 
 from .context import ReadContext
-from .files import Skips, is_settled, parse_document, parse_lines, read_document
+from .files import Skips, parse_document, parse_lines, read_document
 from .project import project_of
 from .records import BadLine, Items, JsonObject, as_list, as_object, as_text, first_text
 from .segments import (
     Session,
+    as_draft,
     compact_json,
     name_or_none,
     present,
@@ -39,14 +40,14 @@ def read(path: Path, cursor: SourceIn | None, context: ReadContext) -> Items:
     skips = Skips()
     parse: Callable[[bytes, os.stat_result], Iterator[EventIn | BadLine]]
     if ".jsonl" in path.name:
-        parse = lambda data, stat: _parse_log(path, data, stat, skips, context.clock())  # noqa: E731
+        parse = lambda data, stat: _parse_log(path, data, stat, skips, context)  # noqa: E731
     else:
-        parse = lambda data, stat: _parse_document(path, data, stat, skips, context.clock())  # noqa: E731
-    return read_document(path, AGENT, cursor, parse, skips, context.clock())
+        parse = lambda data, stat: _parse_document(path, data, stat, skips, context)  # noqa: E731
+    return read_document(path, AGENT, cursor, parse, skips, context)
 
 
 def _parse_document(
-    path: Path, data: bytes, stat: os.stat_result, skips: Skips, now_s: float
+    path: Path, data: bytes, stat: os.stat_result, skips: Skips, context: ReadContext
 ) -> Iterator[EventIn | BadLine]:
     value, bad = parse_document(data, path)
     yield from bad
@@ -58,11 +59,11 @@ def _parse_document(
         yield BadLine(str(path), 1, f"a JSON {type(value).__name__} where a chat was expected")
         return
     known = [(position, as_object(message)) for position, message in enumerate(messages, start=1)]
-    yield from _events(path, chat, known, stat, skips, now_s)
+    yield from _events(path, chat, known, stat, skips, context)
 
 
 def _parse_log(
-    path: Path, data: bytes, stat: os.stat_result, skips: Skips, now_s: float
+    path: Path, data: bytes, stat: os.stat_result, skips: Skips, context: ReadContext
 ) -> Iterator[EventIn | BadLine]:
     header: JsonObject = {}
     messages: dict[str, tuple[int, JsonObject]] = {}
@@ -99,12 +100,12 @@ def _parse_log(
                 put(number, as_object(message))
         else:
             yield BadLine(str(path), number, "neither a message nor a header nor a change of one")
-    yield from _events(path, header, list(messages.values()), stat, skips, now_s)
+    yield from _events(path, header, list(messages.values()), stat, skips, context)
 
 
 def _events(
     path: Path, chat: JsonObject, messages: list[tuple[int, JsonObject]], stat: os.stat_result, skips: Skips,
-    now_s: float,
+    context: ReadContext,
 ) -> Iterator[EventIn | BadLine]:  # fmt: skip
     parent = path.parent.name if path.parent.parent.name == "chats" else None
     opening = compact_json(messages[0][1]) if messages else ""
@@ -117,8 +118,8 @@ def _events(
     title = first_text(chat.get("summary"), chat.get("title"))
     is_started = False
     for position, message in messages:
-        is_last = message is messages[-1][1]
-        for event in _message_events(message, session, skips, is_last and not is_settled(stat, now_s)):
+        is_open = message is messages[-1][1] and not context.is_settled(stat.st_mtime)
+        for event in _message_events(message, session, skips, is_open):
             if not is_started:
                 is_started = True
                 yield session.start()
@@ -164,9 +165,12 @@ def _message_events(message: JsonObject, session: Session, skips: Skips, is_open
             moment = session.occurred_at
             session.occurred_at = utc_iso(call.get("timestamp")) or moment
             yield session.call(name, call.get("args"), call_id)
-            is_done = as_text(call.get("status")) in ("success", "error", "cancelled") or not is_open
-            if is_done and (call.get("result") is not None or call.get("resultDisplay") is not None):
+            has_result = call.get("result") is not None or call.get("resultDisplay") is not None
+            status = as_text(call.get("status"))
+            if has_result and (status in ("success", "error", "cancelled") or not (status or is_open)):
                 yield _result(session, call, call_id)
+            elif has_result and not is_open:
+                yield as_draft(_result(session, call, call_id))
             session.occurred_at = moment
     else:
         skips.add("other")

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -20,12 +19,13 @@ from penchant_daemon.wire import EventIn, SourceIn
 
 from .context import ReadContext
 from .databases import Unit, read_store, select, signature_of, tables, text_of
-from .files import SETTLED_AFTER_S, Seen, Skips, make_cursor
+from .files import Seen, Skips, make_cursor
 from .records import BadLine, Items, JsonObject, Progress, as_list, as_object, as_text, first_text
-from .segments import Session, name_or_none, present, result_text, spoken_text
+from .segments import Session, as_draft, name_or_none, present, result_text, spoken_text
 from .times import utc_iso
 
 AGENT = "opencode"
+_UNFINISHED = ("pending", "running", "streaming", "partial")
 _UNTITLED = re.compile(r"(New|Child) session - \d{4}-")
 
 
@@ -55,8 +55,8 @@ def _session_events(
     session: Session, title: str | None, messages: list[_Message], is_settled: bool, skips: Skips
 ) -> Iterator[EventIn]:
     is_started = False
-    for position, message in enumerate(messages):
-        is_open = position == len(messages) - 1 and not is_settled and not _is_complete(message.data)
+    for message in messages:
+        is_open = message is messages[-1] and not is_settled and not _is_complete(message.data)
         for event in _message_events(message, session, is_open, skips):
             if not is_started:
                 is_started = True
@@ -110,21 +110,22 @@ def _message_events(message: _Message, session: Session, is_open: bool, skips: S
 def _tool(part: JsonObject, session: Session, is_open: bool) -> Iterator[EventIn]:
     state = as_object(part.get("state"))
     status = as_text(state.get("status"))
-    if is_open and status in ("pending", "running", "streaming", "partial"):
+    if is_open and status in _UNFINISHED:
         return
     name = first_text(part.get("tool"), part.get("name")) or "tool"
     call_id = name_or_none(first_text(part.get("callID"), part.get("id")))
     moment = session.occurred_at
     times = as_object(state.get("time")) or as_object(part.get("time"))
     session.occurred_at = utc_iso(times.get("start", times.get("created"))) or moment
-    yield session.call(name, state.get("input"), call_id)
+    told = [session.call(name, state.get("input"), call_id)]
     output = next(
         (state[field] for field in ("output", "content", "result", "error") if state.get(field)), None
     )
     if output is not None or status in ("completed", "success", "error"):
         session.occurred_at = utc_iso(times.get("end", times.get("completed"))) or session.occurred_at
-        yield session.result(result_text(output), name, call_id, is_error=status == "error")
+        told.append(session.result(result_text(output), name, call_id, is_error=status == "error"))
     session.occurred_at = moment
+    yield from map(as_draft, told) if status in _UNFINISHED else told
 
 
 def _other_message(role: str, data: JsonObject, session: Session, skips: Skips) -> Iterator[EventIn]:
@@ -147,9 +148,8 @@ def _other_message(role: str, data: JsonObject, session: Session, skips: Skips) 
 def read(path: Path, cursor: SourceIn | None, context: ReadContext) -> Items:
     """The events of all sessions of `opencode.db`."""
     skips = Skips()
-    now_s = context.clock()
     return read_store(
-        path, AGENT, cursor, lambda connection: _units(connection, path, skips, now_s * 1000), skips, now_s
+        path, AGENT, cursor, lambda connection: _units(connection, path, skips, context), skips, context
     )
 
 
@@ -166,7 +166,7 @@ _SESSION_COLUMNS = (
 
 
 def _units(
-    connection: sqlite.Connection, path: Path, skips: Skips, now_ms: float
+    connection: sqlite.Connection, path: Path, skips: Skips, context: ReadContext
 ) -> Iterator[Unit | BadLine]:
     known = tables(connection)
     sessions: dict[str, JsonObject] = {}
@@ -194,16 +194,13 @@ def _units(
         if name_or_none(identifier) is None:
             continue
         updated = row.get("time_updated")
-        is_settled = not isinstance(updated, int) or now_ms - updated > SETTLED_AFTER_S * 1000
+        is_settled = not isinstance(updated, int) or context.is_settled(updated / 1000)
         counted = [
             _mark(connection, table, known, identifier) for table in ("message", "part", "session_message")
         ]
-        signature = signature_of(updated, row.get("title"), is_settled, *counted)
-        yield Unit(
-            identifier,
-            signature,
-            partial(_stored, connection, known, identifier, row, is_settled, path, skips),
-        )
+        signature = signature_of(updated, row.get("title"), *counted)
+        stored = _Stored(connection, known, identifier, row, is_settled, path, skips)
+        yield Unit(identifier, signature, stored.events, is_settled, stored.is_open)
 
 
 def _mark(connection: sqlite.Connection, table: str, known: dict[str, set[str]], session_id: str) -> str:
@@ -216,36 +213,49 @@ def _mark(connection: sqlite.Connection, table: str, known: dict[str, set[str]],
     return ":".join(map(text_of, connection.execute(query, (session_id,)).fetchone()))
 
 
-def _stored(
-    connection: sqlite.Connection,
-    known: dict[str, set[str]],
-    identifier: str,
-    row: JsonObject,
-    is_settled: bool,
-    path: Path,
-    skips: Skips,
-) -> Iterator[EventIn | BadLine]:
-    older: list[_Message] = []
-    yield from _rows_v1(connection, known, identifier, path, older)
-    newer: list[_Message] = []
-    yield from _rows_v2(connection, known, identifier, path, newer)
-    origin: list[_Message] = []
-    if name_or_none(row.get("fork_session_id")):
-        for _ in _rows_v2(connection, known, as_text(row.get("fork_session_id")), path, origin):
-            pass  # the origin's own read reports its bad rows
-    n_copied = _n_same(newer, origin)
-    if n_copied:
-        skips.add("copied", n_copied)
-    # V2 began as a copy of V1: of a session in both, what V2 has beyond it counts. Both name a text alike.
-    told: set[str | None] = set()
-    for messages in (older, newer[n_copied:]):
-        session, title = _start(
-            identifier, row.get("directory"), row.get("parent_id"), row.get("title"), row.get("time_created")
-        )
-        for event in _session_events(session, title, messages, is_settled, skips):
-            if event.source_key not in told:
-                told.add(event.source_key)
-                yield event
+@dataclass(slots=True)
+class _Stored:
+    """One session of the database."""
+
+    connection: sqlite.Connection
+    known: dict[str, set[str]]
+    id: str
+    row: JsonObject
+    is_settled: bool
+    path: Path
+    skips: Skips
+    has_open_answer: bool = False
+
+    def is_open(self) -> bool:
+        """Whether `events` left an answer out because it is still being written."""
+        return self.has_open_answer
+
+    def events(self) -> Iterator[EventIn | BadLine]:
+        row = self.row
+        older: list[_Message] = []
+        yield from _rows_v1(self.connection, self.known, self.id, self.path, older)
+        newer: list[_Message] = []
+        yield from _rows_v2(self.connection, self.known, self.id, self.path, newer)
+        origin: list[_Message] = []
+        forked_from = name_or_none(row.get("fork_session_id"))
+        if forked_from:
+            for _ in _rows_v2(self.connection, self.known, forked_from, self.path, origin):
+                pass  # the origin's own read reports its bad rows
+        n_copied = _n_same(newer, origin)
+        if n_copied:
+            self.skips.add("copied", n_copied)
+        # V2 began as a copy of V1: of a session in both, what V2 has beyond it counts. Both name a text alike.
+        told: set[str | None] = set()
+        for messages in (older, newer[n_copied:]):
+            session, title = _start(
+                self.id, row.get("directory"), row.get("parent_id"), row.get("title"), row.get("time_created")
+            )
+            is_unfinished = bool(messages) and not _is_complete(messages[-1].data)
+            self.has_open_answer = self.has_open_answer or (is_unfinished and not self.is_settled)
+            for event in _session_events(session, title, messages, self.is_settled, self.skips):
+                if event.source_key not in told:
+                    told.add(event.source_key)
+                    yield event
 
 
 def _n_same(messages: list[_Message], origin: list[_Message]) -> int:
@@ -380,7 +390,7 @@ def read_tree(path: Path, cursor: SourceIn | None, context: ReadContext) -> Item
                     latest_s = max(latest_s, part_place.stat().st_mtime)
             messages.append(_Message(data, parts))
         messages.sort(key=lambda message: _created(message.data))
-        is_settled = context.clock() - latest_s > SETTLED_AFTER_S
+        is_settled = context.is_settled(latest_s)
         for event in _session_events(session, title, messages, is_settled, skips):
             if seen.is_new(event):
                 yield event

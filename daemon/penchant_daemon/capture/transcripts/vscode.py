@@ -17,10 +17,10 @@ from pydantic import JsonValue
 from penchant_daemon.wire import EventIn, SourceIn
 
 from .context import ReadContext
-from .files import Skips, is_settled, parse_document, parse_lines, read_document
+from .files import Skips, parse_document, parse_lines, read_document
 from .project import project_of
 from .records import BadLine, Items, JsonObject, Malformed, as_list, as_object, as_text, first_text
-from .segments import Session, name_or_none, present, result_text, spoken_text, visible_text
+from .segments import Session, as_draft, name_or_none, present, result_text, spoken_text, visible_text
 from .times import utc_iso
 
 AGENT = "vscode"
@@ -32,23 +32,23 @@ def read(path: Path, cursor: SourceIn | None, context: ReadContext) -> Items:
     skips = Skips()
     parse: Callable[[bytes, os.stat_result], Iterator[EventIn | BadLine]]
     if path.suffix == ".jsonl":
-        parse = lambda data, stat: _parse_log(path, data, stat, skips, context.clock())  # noqa: E731
+        parse = lambda data, stat: _parse_log(path, data, stat, skips, context)  # noqa: E731
     else:
-        parse = lambda data, stat: _parse_document(path, data, stat, skips, context.clock())  # noqa: E731
-    return read_document(path, AGENT, cursor, parse, skips, context.clock())
+        parse = lambda data, stat: _parse_document(path, data, stat, skips, context)  # noqa: E731
+    return read_document(path, AGENT, cursor, parse, skips, context)
 
 
 def _parse_document(
-    path: Path, data: bytes, stat: os.stat_result, skips: Skips, now_s: float
+    path: Path, data: bytes, stat: os.stat_result, skips: Skips, context: ReadContext
 ) -> Iterator[EventIn | BadLine]:
     value, bad = parse_document(data, path)
     yield from bad
     if value is not None:
-        yield from _events(path, as_object(value), stat, skips, now_s)
+        yield from _events(path, as_object(value), stat, skips, context)
 
 
 def _parse_log(
-    path: Path, data: bytes, stat: os.stat_result, skips: Skips, now_s: float
+    path: Path, data: bytes, stat: os.stat_result, skips: Skips, context: ReadContext
 ) -> Iterator[EventIn | BadLine]:
     chat: JsonValue = {}
     for item in parse_lines(data, path):
@@ -60,7 +60,7 @@ def _parse_log(
             chat = replay(chat, record)
         except Malformed as error:
             yield BadLine(str(path), number, str(error))
-    yield from _events(path, as_object(chat), stat, skips, now_s)
+    yield from _events(path, as_object(chat), stat, skips, context)
 
 
 def replay(chat: JsonValue, change: JsonObject) -> JsonValue:
@@ -120,7 +120,7 @@ def _put(place: JsonValue, step: JsonValue, value: JsonValue) -> None:
 
 
 def _events(
-    path: Path, chat: JsonObject, stat: os.stat_result, skips: Skips, now_s: float
+    path: Path, chat: JsonObject, stat: os.stat_result, skips: Skips, context: ReadContext
 ) -> Iterator[EventIn | BadLine]:
     session = Session(
         first_text(chat.get("sessionId")) or path.stem, AGENT, project=workspace_folder(path.parent.parent)
@@ -146,10 +146,11 @@ def _events(
             or spoken_text(as_object(message).get("parts"))
         )
         yield from present(session.user(text, identifier))
-        is_last = position == len(requests) - 1
-        if is_last and not _is_answered(request) and not is_settled(stat, now_s):
-            continue
-        yield from _answer(request, session, identifier, skips)
+        answer = _answer(request, session, identifier, skips)
+        if _is_answered(request):
+            yield from answer
+        elif position < len(requests) - 1 or context.is_settled(stat.st_mtime):
+            yield from map(as_draft, answer)
 
 
 def _is_answered(request: JsonObject) -> bool:
