@@ -6,7 +6,16 @@ from .explain import Contribution, Shown, explain
 from .features import FEATURES, Feature, Pool, features
 from .hand_set import CHAT, CODE, HandSet, Weight
 from .linear import Ranking, rank
-from .metrics import bootstrap_interval, hit_at, ndcg_at, recall_at, reciprocal_rank
+from .metrics import (
+    all_at,
+    auroc,
+    auroc_interval,
+    bootstrap_interval,
+    hit_at,
+    ndcg_at,
+    recall_at,
+    reciprocal_rank,
+)
 from .query import MAX_QUERY_CHARS, ROLE_SPEAKERS, Query, SpeakerNames, clean, parse_query
 from .select import estimated_tokens, select
 from .text import TEXT_VERSION, stem, stem_hash, stem_hashes, stems, words
@@ -32,6 +41,9 @@ __all__ = [
     "SpeakerNames",
     "TimeRange",
     "Weight",
+    "all_at",
+    "auroc",
+    "auroc_interval",
     "bootstrap_interval",
     "clean",
     "cues",

@@ -1,4 +1,4 @@
-"""How good a ranking is: recall, NDCG, reciprocal rank, and intervals by resampling."""
+"""How good a ranking is: recall, NDCG, reciprocal rank, AUROC, and intervals by resampling."""
 
 from __future__ import annotations
 
@@ -21,6 +21,16 @@ def recall_at(ranked: Sequence[Hashable], relevant: Sequence[Hashable], k: int) 
 def hit_at(ranked: Sequence[Hashable], relevant: Sequence[Hashable], k: int) -> float:
     """1 if anything relevant is among the first k, else 0."""
     return float(bool(set(relevant) & set(ranked[:k])))
+
+
+def all_at(ranked: Sequence[Hashable], relevant: Sequence[Hashable], k: int) -> float:
+    """1 if all that is relevant is among the first k, else 0; 0 if nothing is relevant.
+
+    >>> all_at(["a", "b", "c"], ["c", "a"], 2), all_at(["a", "b", "c"], ["c", "a"], 3)
+    (0.0, 1.0)
+    """
+    wanted = set(relevant)
+    return float(bool(wanted) and wanted <= set(ranked[:k]))
 
 
 def ndcg_at(ranked: Sequence[Hashable], relevant: Sequence[Hashable], k: int) -> float:
@@ -71,4 +81,52 @@ def bootstrap_interval(
     drawn = rng.integers(0, len(names), size=(n_samples, len(names)))
     means = totals[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def auroc(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float:
+    """How often a positive score is above a negative one; ties count half. 0.5 is chance.
+
+    :param positive: (n,) scores of what should score high; `negative` (m,) of what should not. Neither is empty.
+
+    >>> auroc(np.array([2.0, 3.0]), np.array([1.0, 2.0]))
+    0.875
+
+    Source: Hanley and McNeil (1982), The meaning and use of the area under a ROC curve: the Mann-Whitney
+    statistic.
+    """
+    ordered = np.sort(negative)
+    below = np.searchsorted(ordered, positive, side="left")
+    not_above = np.searchsorted(ordered, positive, side="right")
+    return float((below + not_above).sum() / (2.0 * len(positive) * len(negative)))
+
+
+def auroc_interval(
+    scores: NDArray[np.float64],
+    is_positive: NDArray[np.bool_],
+    groups: NDArray[np.int64],
+    rng: np.random.Generator,
+    n_samples: int = 1000,
+) -> tuple[float, float]:
+    """The 95 % interval of the AUROC when whole groups (conversations) are drawn anew.
+
+    Draws without a positive or without a negative say nothing and are left out.
+
+    :param groups: (n,) which conversation each score belongs to; one group alone is resampled by score.
+
+    >>> flags = np.array([True, False, True, False])
+    >>> auroc_interval(np.array([1.0, 0.0, 1.0, 0.0]), flags, np.array([0, 0, 1, 1]), np.random.default_rng(0))
+    (1.0, 1.0)
+    """
+    names, index = np.unique(groups, return_inverse=True)
+    if len(names) == 1:
+        names, index = np.arange(len(scores)), np.arange(len(scores))
+    members = [np.flatnonzero(index == i) for i in range(len(names))]
+    found = []
+    for _ in range(n_samples):
+        drawn = np.concatenate([members[i] for i in rng.integers(0, len(names), len(names))])
+        flags = is_positive[drawn]
+        if flags.any() and not flags.all():
+            found.append(auroc(scores[drawn][flags], scores[drawn][~flags]))
+    low, high = np.percentile(found, [2.5, 97.5])
     return float(low), float(high)

@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 
 import penchant_ranker
 from penchant_ranker import (
+    all_at,
+    auroc,
+    auroc_interval,
     bootstrap_interval,
     estimated_tokens,
     hit_at,
@@ -74,6 +77,37 @@ def test_the_interval_holds_the_mean_and_is_the_same_for_the_same_seed() -> None
     low, high = bootstrap_interval(values, groups, np.random.default_rng(0))
     assert low < values.mean() < high
     assert (low, high) == bootstrap_interval(values, groups, np.random.default_rng(0))
+
+
+def test_all_right_ones_must_be_there_and_nothing_right_counts_as_none() -> None:
+    assert all_at(["x", "a", "b"], ["b", "a"], 3) == 1.0
+    assert all_at(["x", "a", "b"], ["b", "a"], 2) == 0.0
+    assert all_at(["x"], [], 1) == 0.0
+
+
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=30), st.lists(st.integers(0, 5), min_size=1, max_size=30)
+)
+def test_auroc_equals_the_share_of_pairs_in_order(positive: list[int], negative: list[int]) -> None:
+    pairs = [(p > n) + 0.5 * (p == n) for p in positive for n in negative]
+    found = auroc(np.array(positive, dtype=np.float64), np.array(negative, dtype=np.float64))
+    assert found == pytest.approx(sum(pairs) / len(pairs))
+
+
+def test_the_interval_of_auroc_draws_whole_conversations() -> None:
+    rng = np.random.default_rng(1)
+    groups = np.repeat(np.arange(8), 20)
+    is_positive = np.tile([True, False], 80)
+    scores = rng.random(160) + 0.4 * is_positive
+    value = auroc(scores[is_positive], scores[~is_positive])
+    low, high = auroc_interval(scores, is_positive, groups, np.random.default_rng(0))
+    assert 0.5 < low < value < high < 1.0
+    assert (low, high) == auroc_interval(scores, is_positive, groups, np.random.default_rng(0))
+    # Every conversation the same: drawing them anew changes nothing.
+    same = auroc_interval(
+        np.tile(scores[:20], 8), is_positive, groups, np.random.default_rng(0), n_samples=50
+    )
+    assert same[0] == pytest.approx(same[1])
 
 
 def test_public_names_are_those_in_all() -> None:
