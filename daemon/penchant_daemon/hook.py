@@ -4,6 +4,8 @@ It reads one JSON object from standard input, hands what it says to the daemon, 
 the host takes one. Whatever happens it ends with code 0 and within its own time-outs: memory must never stand
 in the way of the work. With the daemon down, or too busy to answer at once, a child that nobody waits for takes
 over: it starts the daemon and delivers, and where that fails leaves the events in the spool, secrets masked.
+As long as such a child is on its way, the hooks that come after line up behind it, so that what happened first is
+logged first.
 
 Standard library only; the whole process takes 20 to 40 ms.
 """
@@ -41,6 +43,10 @@ RELAY_POLL_S: Final = 0.1
 START_AGAIN_S: Final = 30.0  # hooks of one failing start do not each try it anew
 
 SPOOL_NAME: Final = "spool"
+LINE_NAME: Final = (
+    "hook-line"  # one empty file for each child that has events to deliver, locked while it lives
+)
+FORGOTTEN_S: Final = 60.0  # a file there that nobody holds is taken away after this time
 USAGE: Final = "usage: penchant hook EVENT [--agent NAME] [--no-start], the hook's JSON on standard input\n"
 
 _INPUT, _OUTPUT = 0, 1
@@ -84,16 +90,23 @@ def _take(home: Path, event: str | None, agent: str | None, starts: bool) -> Non
         _log(home, event, "not a hook that is taken: not logged")
         return
     deadline = time.monotonic() + (CONTEXT_TIMEOUT_S if takes_context(call) else LOG_TIMEOUT_S)
+    is_logged = not call.events
+    if call.events and any_in_line(home):
+        _hand_over(home, call, starts)
+        is_logged = True
     try:
+        if is_logged and not takes_context(call):
+            return
         with Connection(home, call.host, deadline) as connection:
-            if call.events:
+            if not is_logged:
                 connection.post("/v1/events", call.events)
+                is_logged = True
             if takes_context(call):
                 _print(answer(call, _context(connection, call)))
     except Undelivered as error:
         if error.is_final:
             _log(home, call.event, str(error))
-        elif call.events:
+        elif not is_logged:
             _hand_over(home, call, starts)
 
 
@@ -183,12 +196,78 @@ class Connection:
         return left
 
 
+class Ticket:
+    """A place in the line of those who deliver behind their host's back: `time-pid`, so names sort by time.
+
+    The kernel drops the lock on its file when the last process that inherited it dies, however it dies.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.name = f"{time.time_ns():020d}-{os.getpid()}"
+        self._path = home / LINE_NAME / self.name
+        self._handle = -1
+
+    def take(self) -> None:
+        """Stand in line; where that cannot be written the events are delivered out of turn."""
+        import fcntl
+
+        try:
+            self._path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
+        except OSError:
+            return
+
+    def give_back(self) -> None:
+        """Let the next one go."""
+        self._path.unlink(missing_ok=True)
+
+
+def any_in_line(home: Path, before: str | None = None) -> bool:
+    """Whether a hook's child still has events to deliver.
+
+    :param before: only those who came before this ticket's name.
+    """
+    folder = home / LINE_NAME
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208  the fastest there is
+    except OSError:
+        return False
+    return any(_is_held(folder / name) for name in names if before is None or name < before)
+
+
+def _is_held(path: Path) -> bool:
+    import fcntl
+
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False  # given back a moment ago
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if time.time() - os.fstat(handle).st_mtime > FORGOTTEN_S:
+            path.unlink(missing_ok=True)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def _hand_over(home: Path, call: Call, starts: bool) -> None:
     """Let a child deliver the events, and return at once; without fork they go to the spool here."""
     if not hasattr(os, "fork"):
         spool(home, call.host, call.events)
         return
-    if os.fork():
+    ticket = Ticket(home)
+    ticket.take()  # before this process ends: the next hook may start right then
+    try:
+        if os.fork():
+            return
+    except OSError:  # no process or memory is left for one
+        spool(home, call.host, call.events, ticket.name)
+        ticket.give_back()
         return
     # The child: in a session of its own and off the host's pipes, or the host would wait for their end.
     try:
@@ -197,22 +276,28 @@ def _hand_over(home: Path, call: Call, starts: bool) -> None:
         for descriptor in range(3):
             os.dup2(nowhere, descriptor)
         if starts:
-            _relay(home, call)
+            _relay(home, call, ticket.name)
         else:
-            spool(home, call.host, call.events)
+            spool(home, call.host, call.events, ticket.name)
     except Exception as error:  # noqa: BLE001  as in main: nobody is there to see it
         _log(home, call.event, f"{type(error).__name__} in {_place(error)}")
     finally:
+        ticket.give_back()
         os._exit(0)
 
 
-def _relay(home: Path, call: Call) -> None:
+def _relay(home: Path, call: Call, ticket: str) -> None:
+    """Deliver once all who came before have; start a daemon where none listens."""
     deadline = time.monotonic() + RELAY_TIMEOUT_S
-    _start_daemon(home, call)
-    reason = ""
+    reason = "others were on their way before"
+    has_started = False
     while time.monotonic() < deadline:
+        if any_in_line(home, before=ticket):
+            time.sleep(RELAY_POLL_S)
+            continue
+        until = min(deadline, time.monotonic() + RELAY_ANSWER_S)
         try:
-            with Connection(home, call.host, time.monotonic() + RELAY_ANSWER_S, connect_s=1.0) as connection:
+            with Connection(home, call.host, until, connect_s=1.0) as connection:
                 connection.post("/v1/events", call.events)
             return
         except Undelivered as error:
@@ -220,10 +305,14 @@ def _relay(home: Path, call: Call) -> None:
                 _log(home, call.event, str(error))
                 return
             reason = str(error)
-        time.sleep(RELAY_POLL_S)
+        if not has_started:
+            has_started = True
+            _start_daemon(home, call)
+            continue
         if _is_given_up(home):
             break
-    spool(home, call.host, call.events)
+        time.sleep(RELAY_POLL_S)
+    spool(home, call.host, call.events, ticket)
     _log(home, call.event, f"kept in the spool: {reason}")
 
 
@@ -267,10 +356,12 @@ def _start_mark(home: Path) -> Path:
     return home / "hook-start"
 
 
-def spool(home: Path, agent: str, events: Sequence[Event]) -> None:
+def spool(home: Path, agent: str, events: Sequence[Event], name: str | None = None) -> None:
     """Leave events for the daemon's next start: one file of one JSON line, 0600, their secrets masked.
 
     The daemon masks again with all its detectors; until then no secret that these find lies on the disk.
+
+    :param name: the ticket's, by which the daemon reads in the order of what happened; None makes one.
     """
     from platformdirs import user_cache_path
 
@@ -284,7 +375,7 @@ def spool(home: Path, agent: str, events: Sequence[Event]) -> None:
     folder = home / SPOOL_NAME
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
-    name = f"{time.time_ns():020d}-{os.getpid()}"
+    name = name or f"{time.time_ns():020d}-{os.getpid()}"
     unfinished = folder / f"{name}.part"
     handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:

@@ -37,14 +37,13 @@ from penchant_daemon.wire import (
     SourceIn,
     utc_text,
 )
-from penchant_store import NewEvent, NewMemory, SourceCursor, Store
+from penchant_store import InvalidRecord, NewEvent, NewMemory, SourceCursor, Store
 
 MAX_FUTURE_S = 86_400.0  # clocks of other machines and time zones given wrongly; more is a mistake
 TWICE_WINDOW_S = 5.0  # two hosts, or two settings files, fire the same turn within moments
 MAX_RECENT = 4_096
 MAX_TITLE_CHARS = 200
 SPOOL_NAME = "spool"
-SPOOL_CHECK_S = 5.0
 SPOOL_CHANNEL = "spool"  # stored as `hook`
 
 _OWN_TOOL = re.compile(r"(?:^|__|[._/:])penchant(?:$|__|[._/:-])|^mcp_penchant_", re.IGNORECASE)
@@ -99,7 +98,6 @@ class Intake:
         self._home = home
         self._turns = _RecentTurns()
         self._spool_lock = threading.Lock()
-        self._spool_checked_at = 0.0
 
     def log(
         self,
@@ -118,6 +116,8 @@ class Intake:
         """
         now = self._clock()
         channel = channel or _channel_of(agent)
+        if channel != SPOOL_CHANNEL and any(event.channel == "hook" for event in events):
+            self._drain_before_hooks()
         places = _places(len(events))
         prepared = [
             self._prepared(event, where, agent, channel, now)
@@ -139,8 +139,6 @@ class Intake:
                 self._turns.logged(one.event, receipt.id)
         self._keep_titles(prepared, results)
         self._publish_events(prepared, results)
-        if channel != SPOOL_CHANNEL and any(one.event.channel == "hook" for one in prepared):
-            self._drain_now_and_then(now)
         return results
 
     def remember(
@@ -223,7 +221,7 @@ class Intake:
                 try:
                     spooled = _SPOOLED.validate_json(path.read_bytes())
                     self.log(spooled.events, spooled.agent, SPOOL_CHANNEL)
-                except (ValidationError, InvalidField) as error:
+                except (ValidationError, InvalidField, InvalidRecord) as error:
                     n_errors = error.error_count() if isinstance(error, ValidationError) else 1
                     _log.warning(
                         "spooled events in %s cannot be read (%d errors): set aside", path.name, n_errors
@@ -231,6 +229,9 @@ class Intake:
                     path.replace(path.with_suffix(".bad"))
                     continue
                 except FileNotFoundError:
+                    continue
+                except OSError as error:  # it waits, and the others do not wait for it
+                    _log.warning("spooled events in %s cannot be read: %s", path.name, error.strerror)
                     continue
                 n_logged += len(spooled.events)
                 path.unlink(missing_ok=True)
@@ -387,12 +388,9 @@ class Intake:
             detail=f"{n_masked} secrets masked" if n_masked else None,
         )
 
-    def _drain_now_and_then(self, now: float) -> None:
-        """Hooks that spooled while the daemon was starting are picked up by the hooks that come after."""
-        if self._home is None or now - self._spool_checked_at < SPOOL_CHECK_S:
-            return
-        self._spool_checked_at = now
-        if not self._spool_lock.locked() and _spooled(self._home):
+    def _drain_before_hooks(self) -> None:
+        """What hooks spooled happened before what the hooks that come now tell: it is logged first."""
+        if self._home is not None and (self._spool_lock.locked() or _spooled(self._home)):
             self.drain_spool(self._home)
 
 

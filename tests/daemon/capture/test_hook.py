@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import socket
 import statistics
 import subprocess
@@ -406,7 +407,85 @@ def test_without_a_daemon_the_hook_starts_one_and_nothing_is_lost(free_env: dict
     wait_for(lambda: lifecycle.accepts(home))
     with Client(home, agent="test", autostart=False) as client:
         wait_for(lambda: client.status().counts.events >= 2)
-        assert {event.content for event in said_in(client, "s1")} == {"nobody listens yet", "but it is kept"}
+        said = [event.content for event in said_in(client, "s1")]
+        assert said == ["nobody listens yet", "but it is kept"]
+    assert not list((home / "hook-line").iterdir())
+
+
+def test_what_was_spooled_comes_before_what_the_next_hooks_tell(free_env: dict[str, str]) -> None:
+    home = Path(free_env["PENCHANT_HOME"])
+    home.mkdir(mode=0o700)
+    (home / "config.toml").write_text("nonsense = true")
+    for n in range(3):
+        send(free_env, claude("UserPromptSubmit", prompt=f"spooled {n}", prompt_id=f"p{n}"))
+    wait_for(lambda: n_spooled(free_env) == 3)
+    (home / "config.toml").unlink()
+    assert lifecycle.start(home, env=free_env, timeout_s=30.0)
+    send(free_env, claude("UserPromptSubmit", prompt="live", prompt_id="p9"))
+    with Client(home, agent="test", autostart=False) as client:
+        wait_for(lambda: client.status().counts.events == 4)
+        said = [event.content for event in said_in(client, "s1")]
+        assert said == ["spooled 0", "spooled 1", "spooled 2", "live"]
+
+
+def a_session(session: str) -> list[dict[str, Any]]:
+    """Hooks of one turn; the tool's call holds a word so long that all secret detectors look at it."""
+    tool = {"tool_use_id": "t1", "tool_name": "Edit", "tool_response": "ok",
+            "tool_input": {"file_path": "/home/me/a-long-name-of-a-file.py", "old_string": "x"}}  # fmt: skip
+    return [
+        claude("UserPromptSubmit", session_id=session, prompt="rename it", prompt_id="p1"),
+        claude("PostToolUse", session_id=session, prompt_id="p1", **tool),
+        claude("Stop", session_id=session, prompt_id="p1", last_assistant_message="It is done."),
+        claude("SessionEnd", session_id=session, reason="logout"),
+    ]
+
+
+IN_ORDER = ["message", "edit", "tool_result", "message", "session_end"]
+
+
+def test_a_daemon_that_loads_its_detectors_logs_in_order(free_env: dict[str, str], tmp_path: Path) -> None:
+    # A cache of its own, in which the detectors' rules (3 s) are not compiled yet; the models are.
+    cache = tmp_path / "cache" / "penchant"
+    cache.mkdir(parents=True)
+    (cache / "onnx").symlink_to(Path(free_env["XDG_CACHE_HOME"]) / "penchant" / "onnx")
+    env = {**free_env, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    home = Path(env["PENCHANT_HOME"])
+    assert lifecycle.start(home, env=env, timeout_s=30.0)
+    for payload in a_session("cold"):
+        send(env, payload)
+    with Client(home, agent="test", autostart=False) as client:
+        wait_for(lambda: client.status().counts.events >= 5)
+        assert [event.kind for event in said_in(client, "cold")] == IN_ORDER
+    assert hook_log(env) == ""
+
+
+def test_a_daemon_that_stands_still_for_a_while_logs_in_order(daemon: Daemon) -> None:
+    first, *others = a_session("still")
+    os.kill(daemon.pid, signal.SIGSTOP)
+    try:
+        send(daemon.env, first)
+        send(daemon.env, others[0])
+    finally:
+        os.kill(daemon.pid, signal.SIGCONT)
+    for payload in others[1:]:
+        send(daemon.env, payload)
+    wait_for(
+        lambda: any(each.id == "still" and each.n_events == 5 for each in daemon.client.sessions().sessions)
+    )
+    assert [event.kind for event in said_in(daemon.client, "still")] == IN_ORDER
+    assert not list((daemon.home / "hook-line").iterdir())
+
+
+def test_who_died_in_line_holds_nobody_up(daemon: Daemon) -> None:
+    line = daemon.home / "hook-line"
+    line.mkdir(mode=0o700, exist_ok=True)
+    left = line / "00000000000000000001-1"
+    left.touch(mode=0o600)
+    send(daemon.env, claude("Stop", session_id="after-it", last_assistant_message="x"))
+    assert said_in(daemon.client, "after-it")[0].content == "x"
+    os.utime(left, (1_000_000, 1_000_000))
+    send(daemon.env, claude("Stop", session_id="after-it", last_assistant_message="y"))
+    assert not left.exists()
 
 
 def test_events_of_a_daemon_that_cannot_start_wait_in_the_spool(free_env: dict[str, str]) -> None:

@@ -395,7 +395,17 @@ def test_a_broken_spool_file_is_set_aside_and_the_others_are_logged(house: House
 def test_hooks_pick_up_what_was_spooled_while_the_daemon_started(house: House) -> None:
     spool(house.home, "codex", [hooked("spooled", "prompt:p1")])
     house.log(**hooked("next", "prompt:p2"))
-    assert house.store.counts().events == 2
+    events = house.store.session_events("s1", 10)
+    assert [event.content for event in events] == ["spooled", "next"]
+
+
+def test_a_spooled_event_that_the_store_refuses_does_not_hold_up_the_hooks_that_come(house: House) -> None:
+    folder = house.home / "spool"
+    folder.mkdir()
+    (folder / "0001.json").mkdir()  # something that cannot be read
+    spool(house.home, "codex", [hooked("x", "prompt:p1") | {"occurred_at": "2999-01-01T00:00:00.000Z"}])
+    assert house.log(**hooked("next", "prompt:p2")).status == "logged"
+    assert sorted(path.suffix for path in folder.iterdir()) == [".bad", ".json"]
 
 
 # ---- throughput
