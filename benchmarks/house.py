@@ -75,6 +75,19 @@ def wait_until_indexed(client: Client, timeout_s: float = 1_800.0) -> float:
     return time.monotonic() - start
 
 
+def wait_until_settled(client: Client, timeout_s: float = 60.0) -> None:
+    """Return when the daemon has loaded its parts, so that its start is not measured with what follows."""
+    deadline = time.monotonic() + timeout_s
+    process = psutil.Process(client.status().pid)
+    process.cpu_percent(None)
+    while time.monotonic() < deadline:
+        time.sleep(0.5)
+        is_loaded = all(state == "ready" for state in client.status().mounts.values())
+        if process.cpu_percent(None) < 5.0 and is_loaded:
+            return
+    raise TimeoutError(f"the daemon is still busy after {timeout_s:g} s")
+
+
 def event_of(message: Message) -> NewEvent:
     """A made-up message as the store takes it."""
     return NewEvent(

@@ -12,7 +12,7 @@ import time
 import uuid
 from pathlib import Path
 
-from benchmarks.house import PENCHANT, own_home, running
+from benchmarks.house import PENCHANT, own_home, running, wait_until_settled
 from benchmarks.report import Report
 from benchmarks.texts import Writer
 
@@ -35,6 +35,7 @@ def main(n_events: int) -> None:
             folder = home.parent / "projects" / "-home-someone-bench"
             n_bytes = write_sessions(folder, n_events)
             with running(home) as client:
+                wait_until_settled(client)
                 took = _import(folder)
                 rates.append(n_events / took)
                 stored = client.status().counts.events

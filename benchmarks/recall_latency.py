@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlcipher3 import dbapi2
 
-from benchmarks.house import PENCHANT, fill, own_home, running, wait_for_embedder
+from benchmarks.house import PENCHANT, fill, own_home, running, wait_for_embedder, wait_until_settled
 from benchmarks.report import Report, percentile
 from benchmarks.texts import Writer
 from penchant_daemon import lifecycle
@@ -57,6 +57,7 @@ def _queries(texts: Sequence[str], n: int) -> list[str]:
 def _through_the_socket(report: Report, home: Path, n: int, queries: Sequence[str]) -> None:
     with running(home) as client:
         wait_for_embedder(client)
+        wait_until_settled(client)
         for query in queries[:20]:
             client.recall(RecallRequest(query=query))
         rounds = [

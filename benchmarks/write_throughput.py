@@ -14,7 +14,7 @@ from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from benchmarks.house import own_home, running
+from benchmarks.house import own_home, running, wait_until_settled
 from benchmarks.report import Report, percentile
 from benchmarks.texts import Writer
 from penchant_daemon.client import Client
@@ -37,6 +37,7 @@ def main(seconds: float) -> None:
         rates, lost = [], []
         for _ in range(ROUNDS):
             with own_home() as home, running(home) as client:
+                wait_until_settled(client)
                 acknowledged = _clients(home, batch, seconds)
                 rates.append(acknowledged / seconds)
                 lost.append(acknowledged - client.status().counts.events)
@@ -53,6 +54,7 @@ def _alone(report: Report) -> None:
     runs = []
     for _ in range(ROUNDS):
         with own_home() as home, running(home) as client:
+            wait_until_settled(client)
             samples = _send(client, 1, seconds=3.0, writer=Writer(SEED), session="alone")[1]
             runs.append(percentile(samples, 50))
     report.add("one write of a single client, p50", runs, "ms", at_most=5.0)

@@ -16,15 +16,15 @@ import json
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import quote, urlencode
 
-import httpx2
 from pydantic import BaseModel
 
 from penchant_daemon import errors, lifecycle
 from penchant_daemon.errors import DaemonUnreachable, PenchantError, RequestError
 from penchant_daemon.home import home_dir, socket_path
+from penchant_daemon.socket_http import Answer, Broken, NotReached, SocketHttp
 from penchant_daemon.wire import (
     AgentIn,
     AgentOut,
@@ -61,6 +61,9 @@ from penchant_daemon.wire import (
     WatchRequest,
 )
 
+if TYPE_CHECKING:
+    import httpx2  # 85 ms to import: only the asynchronous client, inside the daemon, has it loaded
+
 AGENT_HEADER = "x-penchant-agent"
 BASE_URL = "http://localhost"
 TIMEOUT_S = 60.0
@@ -82,16 +85,29 @@ def _reaching(home: Path | None) -> Iterator[None]:
     where = str(socket_path(home)) if home is not None else "the daemon"
     try:
         yield
-    except httpx2.TimeoutException as error:
+    except TimeoutError as error:
         raise DaemonUnreachable(f"{where} did not answer within {TIMEOUT_S:g} s", "penchant logs") from error
-    except httpx2.TransportError as error:
+    except (NotReached, Broken) as error:
         raise DaemonUnreachable(f"no daemon answers on {where}", "penchant up starts it") from error
 
 
-def _decoded(response: httpx2.Response, out: type[Out]) -> Out:
-    if response.is_success:
-        return out.model_validate_json(response.content)
-    raise error_of(response.status_code, response.content)
+@contextlib.contextmanager
+def _as_ours() -> Iterator[None]:
+    """The errors of httpx2 as those of `SocketHttp`."""
+    import httpx2
+
+    try:
+        yield
+    except httpx2.TimeoutException as error:
+        raise TimeoutError(str(error)) from error
+    except httpx2.TransportError as error:
+        raise Broken(str(error)) from error
+
+
+def _decoded(answer: Answer, out: type[Out]) -> Out:
+    if answer.is_success:
+        return out.model_validate_json(answer.body)
+    raise error_of(answer.status, answer.body)
 
 
 def error_of(status: int, body: bytes) -> RequestError:
@@ -146,11 +162,7 @@ class Client:
         self.home = home if home is not None else home_dir()
         self.agent = agent
         self._autostart = autostart
-        self._http = httpx2.Client(
-            transport=httpx2.HTTPTransport(uds=str(socket_path(self.home))),
-            base_url=BASE_URL,
-            timeout=TIMEOUT_S,
-        )
+        self._http = SocketHttp(str(socket_path(self.home)))
 
     def __enter__(self) -> Self:
         return self
@@ -259,14 +271,12 @@ class Client:
         self._ready()
         with (
             _reaching(self.home),
-            self._http.stream(
-                "GET", "/v1/stream", headers=_headers(self.agent, None), timeout=None
-            ) as response,
+            self._http.stream("/v1/stream", _headers(self.agent, None)) as (status, lines),
         ):
-            if not response.is_success:
-                raise error_of(response.status_code, response.read())
-            for line in response.iter_lines():
-                if line.startswith("data:"):
+            if not 200 <= status < 300:
+                raise error_of(status, b"".join(lines))
+            for line in lines:
+                if line.startswith(b"data:"):
                     yield StreamEvent.model_validate_json(line[5:])
 
     def _ready(self) -> None:
@@ -291,35 +301,19 @@ class Client:
         query: Mapping[str, str] | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> Out:
-        try:
-            response = self._request(method, path, body, query, timeout_s)
-        except (httpx2.ConnectError, httpx2.RemoteProtocolError, httpx2.ReadError) as error:
-            # Nothing listens, or the daemon went away in between. Only what never reached a daemon
-            # may be sent again unasked: a write whose answer was lost could have been committed.
-            refused = isinstance(error, httpx2.ConnectError) or method == "GET"
-            if not (self._autostart and refused):
-                with _reaching(self.home):
+        target = path + (f"?{urlencode(query)}" if query else "")
+        headers = _headers(self.agent, None)
+        with _reaching(self.home):
+            try:
+                answer = self._http.request(method, target, body, headers, timeout_s)
+            except (NotReached, Broken) as error:
+                # Only what never reached a daemon may be sent again unasked: a write whose answer was lost
+                # could have been committed.
+                if not (self._autostart and (isinstance(error, NotReached) or method == "GET")):
                     raise
-            self._start()
-            with _reaching(self.home):
-                response = self._request(method, path, body, query, timeout_s)
-        except httpx2.TransportError:
-            with _reaching(self.home):
-                raise
-            raise
-        return _decoded(response, out)
-
-    def _request(
-        self, method: str, path: str, body: bytes | None, query: Mapping[str, str] | None, timeout_s: float
-    ) -> httpx2.Response:
-        return self._http.request(
-            method,
-            path,
-            content=body,
-            params=dict(query or {}),
-            headers=_headers(self.agent, None),
-            timeout=timeout_s,
-        )
+                self._start()
+                answer = self._http.request(method, target, body, headers, timeout_s)
+        return _decoded(answer, out)
 
 
 class AsyncClient:
@@ -343,6 +337,8 @@ class AsyncClient:
         self.home = None if transport is not None else (home if home is not None else home_dir())
         self.agent = agent
         self._token = token
+        import httpx2
+
         if transport is None and self.home is not None:
             transport = httpx2.AsyncHTTPTransport(uds=str(socket_path(self.home)))
         self._http = httpx2.AsyncClient(transport=transport, base_url=base_url, timeout=TIMEOUT_S)
@@ -419,7 +415,7 @@ class AsyncClient:
     async def stream(self) -> AsyncGenerator[StreamEvent, None]:
         """See `Client.stream`."""
         headers = _headers(self.agent, self._token)
-        with _reaching(self.home):
+        with _reaching(self.home), _as_ours():
             async with self._http.stream("GET", "/v1/stream", headers=headers, timeout=None) as response:
                 if not response.is_success:
                     raise error_of(response.status_code, await response.aread())
@@ -435,7 +431,7 @@ class AsyncClient:
         body: bytes | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Out:
-        with _reaching(self.home):
+        with _reaching(self.home), _as_ours():
             response = await self._http.request(
                 method,
                 path,
@@ -443,7 +439,7 @@ class AsyncClient:
                 params=dict(query or {}),
                 headers=_headers(self.agent, self._token),
             )
-        return _decoded(response, out)
+        return _decoded(Answer(response.status_code, response.content), out)
 
 
 def to_jsonable(value: BaseModel) -> Any:

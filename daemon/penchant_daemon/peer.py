@@ -2,7 +2,7 @@
 
 uvicorn's protocol, with two things added. The peer's credentials are read when the connection is made and
 travel with each of its requests as `request.state.peer`. A connection that does not finish sending a
-request's head is closed, so that a client that hangs holds nothing but its own time.
+request's head, or sends one without end, is closed, so that a client that hangs holds nothing but its own time.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_TIMEOUT_S = 15.0
+MAX_HEAD_BYTES = 64 * 1024
 _MACOS_SOL_LOCAL = 0
 _MACOS_LOCAL_PEERCRED = 1
 _MACOS_LOCAL_PEERPID = 2
@@ -45,10 +45,12 @@ class Peer:
             return None
 
 
-class PeerProtocol(H11Protocol):
+class PeerProtocol(HttpToolsProtocol):
     """HTTP/1.1 over one connection, knowing its peer."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0  # of a head that has not ended yet
+    _field_bytes = 0  # of the fields of the head in work
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.app_state = {**self.app_state, "peer": peer_of(transport.get_extra_info("socket"))}
@@ -58,10 +60,26 @@ class PeerProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._head_is_due():
-            if self._head_timer is None:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+                self.send_400_response(f"the head of a request has at most {MAX_HEAD_BYTES} bytes")
+            elif self._head_timer is None:
                 self._expect_head()
         else:
             self._head_came()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One field of a head; an exception in here is answered as what is not HTTP."""
+        self._field_bytes += len(name) + len(value)
+        if self._field_bytes > MAX_HEAD_BYTES:
+            raise ValueError("a head without end")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._field_bytes = 0
+        if self.parser.get_http_version() not in ("1.0", "1.1"):
+            raise ValueError("a version that is not spoken here")
+        super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_came()
@@ -70,21 +88,14 @@ class PeerProtocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP gets the one error shape too."""
         self._head_came()
-        body = json.dumps(
-            {"error": {"code": "malformed", "message": msg, "field": None, "hint": None}}
-        ).encode()
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            headers = [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(body)).encode()),
-                (b"connection", b"close"),
-            ]
-            for event in (
-                h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
-                h11.Data(data=body),
-                h11.EndOfMessage(),
-            ):
-                self.transport.write(self.conn.send(event) or b"")
+        error = {"code": "malformed", "message": msg, "field": None, "hint": None}
+        body = json.dumps({"error": error}).encode()
+        if self._head_is_due():  # else an answer is under way, and a second one would be taken for its end
+            head = (
+                "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode() + body)
         self.transport.close()
 
     def _head_is_due(self) -> bool:
@@ -94,6 +105,7 @@ class PeerProtocol(H11Protocol):
         self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
 
     def _head_came(self) -> None:
+        self._head_bytes = 0
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None

@@ -14,7 +14,6 @@ from penchant_daemon.peer import PeerProtocol
 
 KEEP_ALIVE_S = 75
 GRACE_S = 2  # for requests under way when the daemon is told to end
-MAX_HEAD_BYTES = 64 * 1024
 
 
 class HttpServer(uvicorn.Server):
@@ -40,7 +39,7 @@ class HttpServer(uvicorn.Server):
                 date_header=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=GRACE_S,
-                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+                proxy_headers=False,
             )
         )
         self._on_ready = on_ready
