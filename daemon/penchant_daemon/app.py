@@ -81,7 +81,7 @@ class Daemon:
             why_paused=self.limits.why_paused,
             cpu_share=self.limits.background_cpu_share,
         )
-        self.recall = Recall(self.store, self.indexer.embedder)
+        self.recall = Recall(self.store, self.indexer.embedder, without_secrets=self.intake.without_secrets)
         self.watcher = Watcher(self.store, self.intake, environ=os.environ, user_home=Path.home())
         model_name = settings.models.language_model
         self.worker = Worker(

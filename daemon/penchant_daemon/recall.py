@@ -49,6 +49,8 @@ N_SEEDS = 60
 N_CANDIDATES = 300
 #: A word of the query that no indexed text has is looked for inside of words, if it has so many characters.
 MIN_PART_CHARS = 4
+#: Of a question, so much is looked at for secrets; 4,000 characters of it are kept.
+MAX_MASKED_CHARS = 20_000
 #: Of texts that the indexer has not reached yet, so many may be looked at.
 MAX_FRESH = 50
 
@@ -83,14 +85,20 @@ class Recall:
     :param store: where the items are.
     :param embedder: turns the question into a vector; None ranks by words and says so. May be set later.
     :param clock: seconds since 1970, UTC; "last week" counts from it.
+    :param without_secrets: takes keys and passwords out of a question before it is kept.
     """
 
     def __init__(
-        self, store: Store, embedder: Embedder | None = None, clock: Callable[[], float] = time.time
+        self,
+        store: Store,
+        embedder: Embedder | None = None,
+        clock: Callable[[], float] = time.time,
+        without_secrets: Callable[[str], str] = str,
     ) -> None:
         self.embedder = embedder
         self._store = store
         self._clock = clock
+        self._without_secrets = without_secrets
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="recall-words")
         self._people = _People((), ranker.SpeakerNames(()), np.zeros(1, dtype=np.bool_))
 
@@ -370,7 +378,10 @@ class Recall:
         )
         impression_id, written = self._store.add_impression(
             NewImpression(
-                query=ranker.clean(request.query)[: ranker.MAX_QUERY_CHARS],
+                # Cut behind the masking, or half a key could stand at the end.
+                query=self._without_secrets(ranker.clean(request.query[:MAX_MASKED_CHARS]))[
+                    : ranker.MAX_QUERY_CHARS
+                ],
                 agent=agent,
                 session=request.session,
                 project=request.project,

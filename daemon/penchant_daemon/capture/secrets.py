@@ -32,6 +32,7 @@ Json: TypeAlias = "str | int | float | bool | None | list[Json] | dict[str, Json
 MARK = "[secret:{kind}]"
 
 _MIN_SCANNED_WORD = 15  # the shortest key of Kingfisher's rules that carries no keyword of ours
+_KEY_SIZED = re.compile(rf"\S{{{_MIN_SCANNED_WORD},}}")
 _MAX_DEPTH = 40
 
 
@@ -105,6 +106,15 @@ class SecretMasker:
         with self._lock:
             self._masked.update(kinds)
         return Masked(b"".join(parts).decode("utf-8", "surrogatepass"), kinds)
+
+    def mask_at_once(self, text: str) -> Masked:
+        """`mask` for a text that must not wait: until Kingfisher is loaded, words that could be one of its keys go
+        as a whole (`[secret:unchecked]`)."""
+        if self._is_settled or not self._enabled or not _may_hold_key(text):
+            return self.mask(text)
+        kept = _KEY_SIZED.sub(MARK.format(kind="unchecked"), text)
+        masked = self.mask(kept)
+        return Masked(masked.text, Counter(unchecked=len(_KEY_SIZED.findall(text))) + Counter(masked.kinds))
 
     def mask_json(self, value: Json) -> tuple[Json, Mapping[str, int]]:
         """A JSON value with the secrets of all its strings masked; a field's name counts as context.
