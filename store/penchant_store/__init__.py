@@ -17,6 +17,7 @@ from penchant_store.errors import (
 from penchant_store.index import IndexSnapshot, RecallIndex, Vocabulary
 from penchant_store.records import (
     AgentRecord,
+    Asked,
     Candidates,
     Counts,
     EventReceipt,
@@ -50,6 +51,7 @@ from penchant_store.store import Store
 
 __all__ = [
     "AgentRecord",
+    "Asked",
     "Candidates",
     "Counts",
     "EventReceipt",

@@ -335,6 +335,33 @@ def session_events(readers: Readers, session: str, limit: int, after_position: i
     return [record(row) for row in rows]
 
 
+def arrived_after(
+    readers: Readers, seq: int, limit: int, roles: Sequence[str]
+) -> tuple[list[EventRecord], int]:
+    """Events of some roles in order of arrival, and the number up to which all were looked at.
+
+    :param seq: the number that the last call gave; 0 begins with the first event.
+    """
+    marks = ", ".join("?" * len(roles))
+    with readers.lend() as connection:
+        (end,) = connection.execute("SELECT ifnull(max(seq), 0) FROM events").fetchall()
+        rows = connection.execute(
+            f"SELECT {_COLUMNS}, e.seq{_FROM} WHERE e.seq > ? AND e.role IN ({marks})"  # noqa: S608 - marks only
+            " ORDER BY e.seq LIMIT ?",
+            (seq, *roles, limit),
+        ).fetchall()
+    return [record(row) for row in rows], int(rows[-1][-1]) if len(rows) == limit else max(seq, int(end[0]))
+
+
+def number_at(readers: Readers, id: str) -> int:
+    """The number of the last event whose id is before this one (ids are in order of time); 0 when there is none."""
+    with readers.lend() as connection:
+        row = connection.execute(
+            "SELECT seq FROM events WHERE id < ? ORDER BY id DESC LIMIT 1", (id,)
+        ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 _RECORD_FIELDS = tuple(field.name for field in dataclass_fields(EventRecord))
 
 

@@ -10,6 +10,7 @@ from penchant_store import fields, times
 from penchant_store.connection import Connection, Readers
 from penchant_store.errors import InvalidRecord
 from penchant_store.records import (
+    Asked,
     ImpressionItem,
     ImpressionRecord,
     JudgedImpression,
@@ -137,6 +138,17 @@ def latest(
         return _read(
             connection, f"{_IMPRESSION} WHERE {where} ORDER BY p.impression DESC LIMIT ?", (*values, limit)
         )
+
+
+def asked(readers: Readers, since: str, limit: int) -> list[Asked]:
+    """What was asked since a time, oldest first, at most the latest `limit`."""
+    with readers.lend() as connection:
+        rows = connection.execute(
+            "SELECT id, created_at, query, agent, session FROM impressions WHERE created_at >= ?"
+            " ORDER BY impression DESC LIMIT ?",
+            (since, limit),
+        ).fetchall()
+    return [Asked(*row) for row in reversed(rows)]
 
 
 def latest_that_showed(readers: Readers, memory_id: str, agent: str | None) -> str | None:

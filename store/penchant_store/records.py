@@ -344,6 +344,17 @@ class JudgedImpression:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """One recall's question: the id of its impression, when, what, and who asked."""
+
+    impression_id: str
+    created_at: str
+    query: str
+    agent: str
+    session: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class NewRankerModel:
     """A model that was fitted to outcomes; its text is a file that `digest` (SHA-256) tells from others.
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from ulid import ULIDGenerator
+from ulid import ULID, ULIDGenerator
 
 from penchant_store import (
     agents,
@@ -47,6 +47,7 @@ from penchant_store.migrate import migrate
 from penchant_store.names import Names
 from penchant_store.records import (
     AgentRecord,
+    Asked,
     Candidates,
     Counts,
     EventReceipt,
@@ -227,6 +228,19 @@ class Store:
     def event(self, id: str) -> EventRecord | None:
         """The event with this id, erased ones too."""
         return events.event(self._readers, self._asked(id))
+
+    def events_after(
+        self, number: int, limit: int, roles: Sequence[str] = ("user", "assistant", "tool", "system")
+    ) -> tuple[list[EventRecord], int]:
+        """Events of some roles in order of arrival, and the number up to which all were looked at.
+
+        :param number: what the last call gave, or `event_number`; 0 begins with the first event.
+        """
+        return events.arrived_after(self._readers, number, limit, roles)
+
+    def event_number(self, at: float) -> int:
+        """The number of the last event that was logged before a time (unix seconds); 0 when there is none."""
+        return events.number_at(self._readers, str(ULID.from_timestamp(at)))
 
     def recent(self, limit: int, project: str | None = None) -> list[MemoryRecord]:
         """The latest active memories and episodes that are not private, latest first."""
@@ -459,6 +473,10 @@ class Store:
         :param since: of impressions made from this time on.
         """
         return impressions.judged(self._behaviour_readers, times.normalised(since, "since"), limit)
+
+    def asked_since(self, since: str, limit: int = 20_000) -> list[Asked]:
+        """What was asked since a time, oldest first, at most the latest `limit`."""
+        return impressions.asked(self._behaviour_readers, times.normalised(since, "since"), limit)
 
     def prune_impressions(self, before: str, judged_before: str) -> Future[int]:
         """Removes impressions that nothing will be learned from any more; resolved with how many.

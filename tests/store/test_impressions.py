@@ -11,6 +11,7 @@ from sqlcipher3 import dbapi2
 from penchant_store import (
     ImpressionItem,
     InvalidRecord,
+    NewEvent,
     NewImpression,
     NewMemory,
     NewOutcome,
@@ -91,6 +92,33 @@ def test_the_impression_that_showed_a_memory_is_found_by_agent(store: Store) -> 
     assert store.impression_that_showed(two) is None, "a candidate that was not returned"
     assert [i.id for i in store.latest_impressions(EARLY, session="s")] == [second, first]
     assert [i.id for i in store.latest_impressions(EARLY, agent="claude")] == [first]
+
+
+def test_what_was_asked_is_listed_in_order_without_what_it_found(store: Store) -> None:
+    (id,) = kept(store, "one")
+    asked = [shown(store, [id], query=f"q{n}") for n in range(3)]
+    assert [(a.impression_id, a.query, a.agent, a.session) for a in store.asked_since(EARLY, limit=2)] == [
+        (asked[1], "q1", "claude", "s"),
+        (asked[2], "q2", "claude", "s"),
+    ]
+    assert store.asked_since(LATE) == []
+
+
+def test_events_are_read_on_from_where_the_last_look_ended(store: Store) -> None:
+    def said(role: str, text: str) -> None:
+        store.add_events([NewEvent("message", role, text, session="s", agent="a", channel="api")]).result()
+
+    before = store.event_number(0.0)
+    for n in range(3):
+        said("user", f"question {n}")
+        said("assistant", f"answer {n}")
+    first, number = store.events_after(before, 2, ["assistant"])
+    rest, end = store.events_after(number, 10, ["assistant"])
+    assert [e.content for e in (*first, *rest)] == ["answer 0", "answer 1", "answer 2"]
+    assert store.events_after(end, 10)[0] == []
+    said("assistant", "answer 3")
+    assert [e.content for e in store.events_after(end, 10)[0]] == ["answer 3"]
+    assert store.event_number(4e9) == store.events_after(0, 1_000)[1]
 
 
 def test_forgetting_a_memory_takes_its_candidatures_and_outcomes_along(store: Store) -> None:
