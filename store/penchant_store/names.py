@@ -38,8 +38,16 @@ def base_name(path: str) -> str:
     return (PureWindowsPath(path).name if windows else PurePosixPath(path).name) or path
 
 
+def is_directory(project: str) -> bool:
+    """Whether a project is given by a whole path: `/home/me/orion`, and not `team/orion`."""
+    return PurePosixPath(project).is_absolute() or PureWindowsPath(project).is_absolute()
+
+
 def find_project(connection: Connection, text: str) -> int | None:
-    """The project of a path, a name, or the last part of a path when only one project has it."""
+    """The project of a path, of a name, or the last part of a path when only one project has it.
+
+    A name goes on to mean the project that it was first used for.
+    """
     row = connection.execute("SELECT project FROM projects WHERE path = ?", (text,)).fetchone()
     if row is None and is_path(text):
         row = connection.execute(
@@ -47,12 +55,18 @@ def find_project(connection: Connection, text: str) -> int | None:
         ).fetchone()
     if row is None:
         row = connection.execute(
-            "SELECT project FROM projects WHERE name = ? AND path IS NULL", (text,)
+            "SELECT project FROM projects WHERE name = ? AND is_named = 1", (text,)
         ).fetchone()
     if row is None:
         rows = connection.execute("SELECT project FROM projects WHERE name = ? LIMIT 2", (text,)).fetchall()
         row = rows[0] if len(rows) == 1 else None
     return None if row is None else int(row[0])
+
+
+def _without_directory(connection: Connection, name: str) -> int | None:
+    """The project that has this name and no directory, when no other has the name."""
+    rows = connection.execute("SELECT project, path FROM projects WHERE name = ? LIMIT 2", (name,)).fetchall()
+    return int(rows[0][0]) if len(rows) == 1 and rows[0][1] is None else None
 
 
 class Names:
@@ -110,6 +124,8 @@ class Names:
     ) -> int | None:
         """The number of a project, made when new.
 
+        A project that was only named so far gets the directory of its name, unless there are several.
+
         :param id: the ULID that it gets when it is new.
         """
         if text is None:
@@ -117,14 +133,24 @@ class Names:
         number = self._projects.get(text)
         if number is None:
             number = find_project(connection, text)
+            path = (text.rstrip("/\\") or text) if is_path(text) else None
+            name = base_name(path) if path else text
+            if number is None and path is not None and is_directory(path):
+                number = _without_directory(connection, name)
+                if number is not None:
+                    connection.execute("UPDATE projects SET path = ? WHERE project = ?", (path, number))
+                    changes.names.append(("projects", number, path))
             if number is None:
-                path = (text.rstrip("/\\") or text) if is_path(text) else None
-                name = base_name(path) if path else text
                 number = connection.execute(
-                    "INSERT INTO projects (id, name, path, created_at) VALUES (?, ?, ?, ?)",
-                    (id, name, path, now),
+                    "INSERT INTO projects (id, name, path, created_at, is_named) VALUES (?, ?, ?, ?, ?)",
+                    (id, name, path, now, path is None),
                 ).lastrowid
                 changes.names.append(("projects", number, path or name))
+            elif path is None:
+                connection.execute(
+                    "UPDATE projects SET is_named = 1 WHERE project = ? AND name = ? AND is_named = 0",
+                    (number, text),
+                )
             self._projects[text] = number
         return number
 

@@ -196,6 +196,18 @@ def test_a_project_narrows_and_a_budget_shortens(daemon: Daemon) -> None:
     assert 0 < len(short["results"]) < len(body["results"])
 
 
+def test_a_project_that_was_named_first_is_the_directory_of_that_name(daemon: Daemon) -> None:
+    remembered(daemon, "The lyra build needs node 22", "--project", "lyra")
+    event = EventIn(content="which node does the lyra build need", session="in-lyra", project="/home/me/lyra")
+    daemon.client.log_events([event])
+    projects = [each for each in daemon.client.projects().projects if each.name == "lyra"]
+    assert [(each.path, each.n_items) for each in projects] == [("/home/me/lyra", 2)]
+    for name in ("lyra", "/home/me/lyra"):
+        body = json.loads(said(daemon, "recall", "lyra node", "--project", name, "--json"))
+        texts = {result["content"] for result in body["results"]}
+        assert texts >= {"The lyra build needs node 22", event.content}
+
+
 def test_long_texts_are_cut_for_people_and_whole_in_json(daemon: Daemon) -> None:
     text = "The glossary of the armadillo: " + "\n".join(f"entry {n}" for n in range(60))
     remembered(daemon, text)
