@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +12,7 @@ from statistics import median
 
 import numpy as np
 
-from penchant_store.engine import sqlite_version
+from penchant_daemon.evaluation.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -98,26 +96,6 @@ class Report:
 def percentile(samples: Sequence[float], q: float) -> float:
     """The q-th percentile of some samples."""
     return float(np.percentile(np.asarray(samples), q))
-
-
-def machine() -> dict[str, str]:
-    """What was measured on."""
-    return {
-        "cpu": _cpu(),
-        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
-        "load": f"{os.getloadavg()[0]:.1f}",
-        "python": platform.python_version(),
-        "sqlite": sqlite_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    for line in info.read_text().splitlines() if info.exists() else ():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
 
 
 def _command() -> list[str]:

@@ -37,8 +37,13 @@ ALLOWED: dict[str, dict[str, tuple[str, ...] | None]] = {
 
 # library -> the only places (module prefixes) that may import it, wherever in the file the import stands
 PLACES: dict[str, tuple[str, ...]] = {
-    # The driver is the store's; the transcript readers open other programs' databases, read-only.
-    "sqlcipher3": ("penchant_store", "penchant_daemon.capture.transcripts"),
+    # The driver is the store's; the transcript readers open other programs' databases, read-only, and plain FTS5 is
+    # what evaluations compare with, in RAM.
+    "sqlcipher3": (
+        "penchant_store",
+        "penchant_daemon.capture.transcripts",
+        "penchant_daemon.evaluation.baselines",
+    ),
     "sqlite_utils": ("penchant_store",),
     "sqlite3": (),
     # torch is imported once, in the process that exports a model; the daemon runs onnxruntime.
