@@ -37,6 +37,7 @@ VERBS: dict[str, Verb] = {
     "sessions": Verb("sessions", "List sessions with their titles, or show one."),
     "models": Verb("models", "List, fetch and choose models."),
     "reindex": Verb("reindex", "Make the vectors anew, in the background."),
+    "eval": Verb("eval", "Measure how well Penchant finds, on data sets or your own questions."),
     "token": Verb("token", "Make a bearer token for an agent that comes over TCP."),
     "mcp": Verb("mcp", "Serve MCP over standard input and output, for an assistant."),
     "hook": Verb("hook", "Take an assistant's hook from standard input."),
