@@ -1,0 +1,117 @@
+"""Trees from a few hundred lists with outcomes on: LightGBM's LambdaMART on the learned weights, held to known signs.
+
+The weights are the margin that the trees correct. Without it they cannot learn from what a person was shown: only the
+best of each recall was, and among those what ranks them hardly differs any more.
+
+LightGBM is imported here and only while training (0.3 s, 47 MB); what comes out is read and ranked with by `forest`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .errors import BadTrainingData, TooFewOutcomes
+from .labels import GAINS, UNLABELLED, LabelledLists
+from .learn_linear import Posterior
+from .model import TrainedOn, TreeModel, tree_model
+
+#: Below it weights alone do as well.
+MIN_LISTS = 300
+N_TREES = 200
+#: Chosen on LoCoMo by leaving one conversation out; monotone constraints cost nothing there.
+PARAMETERS: Mapping[str, object] = {
+    "objective": "lambdarank",
+    "num_leaves": 15,
+    "min_data_in_leaf": 50,
+    "lambda_l2": 10.0,
+    "learning_rate": 0.05,
+    "max_bin": 255,
+    "use_missing": False,
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 1,
+    "verbosity": -1,
+}
+
+
+def train_trees(
+    lists: LabelledLists,
+    margin: Posterior,
+    name: str,
+    seed: int,
+    trained_on: TrainedOn | None = None,
+    min_lists: int = MIN_LISTS,
+) -> TreeModel:
+    """A forest that ranks what was praised above what was used, that above what was not, and rejected ones last.
+
+    :param margin: what `learn_linear.update` made of the same lists: the weights that the trees correct, and the signs
+        that they are held to as well. With 1 for trust, no outcomes can make less trust rank higher.
+    :param seed: the same lists and seed give the same model, to the letter.
+    :param trained_on: what else to record; counts, seed and LightGBM's version are added.
+    :raises TooFewOutcomes: with fewer than `min_lists` lists that put one row above another.
+    :raises BadTrainingData: if rungs, weights or values are not what they should be. LightGBM would refuse some of it
+        with a message of its own, and take the rest.
+    """
+    _check(lists)
+    if margin.features != lists.features:
+        raise BadTrainingData("margin", "weighs other features than the lists have")
+    lists = lists.without_rows(lists.weights <= 0)
+    lists = lists.where(lists.is_informative)
+    if lists.n_lists < min_lists:
+        raise TooFewOutcomes(
+            "lists with outcomes that put one result above another", lists.n_lists, min_lists
+        )
+    import lightgbm  # costs 0.3 s and 47 MB, and most daemons never come here
+
+    # LightGBM's labels are places in this table. A rejected row gains nothing as well, but an unlabelled one is
+    # worth a little more, or the two would never be told apart.
+    gains = [float(gain + (rung >= UNLABELLED)) for rung, gain in enumerate(GAINS)]
+    is_labelled = lists.rungs != UNLABELLED
+    # The leaves' regularisation expects weights around 1, whatever age, trust and caps made of them.
+    weights = lists.weights / lists.weights[is_labelled].mean()
+    values, weights_of = lists.values.astype(np.float64), margin.sharpness * margin.mean
+    data = lightgbm.Dataset(
+        values,
+        label=lists.rungs,
+        weight=weights,
+        group=np.diff(lists.offsets),
+        feature_name=list(lists.features),
+        params={"verbosity": -1},
+        init_score=values @ weights_of,
+    )
+    parameters: dict[str, Any] = {
+        **PARAMETERS,
+        "seed": seed,
+        "label_gain": gains,
+        "monotone_constraints": list(margin.signs),
+    }
+    booster = lightgbm.train(parameters, data, num_boost_round=N_TREES)
+    about: dict[str, int | float | str] = {
+        **(trained_on or {}),
+        "lists": lists.n_lists,
+        "rows": len(lists.rungs),
+        "outcomes": int(is_labelled.sum()),
+        "seed": seed,
+        "lightgbm": lightgbm.__version__,
+    }
+    return tree_model(name, weights_of.tolist(), booster.model_to_string(), margin.scaling, about)
+
+
+def _check(lists: LabelledLists) -> None:
+    """What LightGBM must not see."""
+    if not np.issubdtype(lists.rungs.dtype, np.integer):
+        raise BadTrainingData("rungs", f"are {lists.rungs.dtype} where whole numbers are needed")
+    if len(lists.rungs) and not 0 <= lists.rungs.min() <= lists.rungs.max() < len(GAINS):
+        raise BadTrainingData("rungs", f"must be 0 to {len(GAINS) - 1}")
+    if not (np.isfinite(lists.weights).all() and (lists.weights >= 0).all()):
+        raise BadTrainingData("weights", "must be finite and not below 0")
+    if not np.isfinite(lists.values).all():
+        raise BadTrainingData("values", "must be finite")
+    if lists.values.shape != (len(lists.rungs), len(lists.features)):
+        raise BadTrainingData(
+            "values",
+            f"have shape {lists.values.shape} for {len(lists.rungs)} rows of {len(lists.features)} features",
+        )
