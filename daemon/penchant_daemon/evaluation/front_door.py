@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -34,17 +35,20 @@ __all__ = [
     "AGENT",
     "Asked",
     "Filled",
+    "batches",
     "daemon_on",
     "fill",
     "filled",
     "first_answer",
     "is_by_words",
     "is_noted",
+    "wait_for_index",
 ]
 
 AGENT = "evaluation"
 FILLED_NAME = "evaluation.json"
 START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 30.0
 # The first use of a model by a user exports it, which takes 10 s on a quiet machine.
 EMBEDDER_TIMEOUT_S = 300.0
 # Nothing moves for so long: something is wrong. A batch of vectors takes a second.
@@ -121,54 +125,69 @@ def daemon_on(home: Path) -> Iterator[Client]:
     if not config.exists():
         config.write_text(CONFIG, encoding="utf-8")
         config.chmod(0o600)
-    lifecycle.start(home, timeout_s=START_TIMEOUT_S)
     try:
+        _start(home)
         with Client(home, agent=AGENT, autostart=False) as client:
             yield client
     finally:
-        lifecycle.stop(home, timeout_s=30.0)
+        lifecycle.stop(home, timeout_s=STOP_TIMEOUT_S)
+
+
+def _start(home: Path) -> None:
+    try:
+        lifecycle.start(home, timeout_s=START_TIMEOUT_S)
+    except (KeyboardInterrupt, SystemExit):
+        # Ended while it starts: it takes its lock a moment later, and nobody else would stop it.
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while lifecycle.owner(home) is None and time.monotonic() < deadline:
+            time.sleep(LOOK_S)
+        raise
 
 
 def is_noted(home: Path) -> bool:
-    """Whether an evaluation has filled a data directory and noted with what."""
+    """Whether a data directory is one that an evaluation fills, and says with what."""
     return (home / FILLED_NAME).exists()
 
 
 def filled(home: Path, pool: Pool) -> Filled | None:
-    """What an earlier run had put into a kept data directory; None when there is nothing yet.
+    """What an earlier run had put into a kept data directory; None when it is to be filled (anew).
 
     :raises EvaluationError: it holds something else.
     """
-    if is_noted(home):
-        kept = json.loads((home / FILLED_NAME).read_text(encoding="utf-8"))
-        if kept["texts"] == pool.digest:
-            return Filled(kept["ids"], kept["n_duplicates"], kept["n_references"], kept["n_masked"])
-        raise EvaluationError(f"{home} holds other texts than {pool.name} has", f"rm -r {home}")
-    if (home / "memory.db").exists():
+    if not is_noted(home):
+        if not (home / "memory.db").exists():
+            return None
         raise EvaluationError(
-            f"{home} holds a store that no evaluation has finished filling",
-            f"rm -r {home}, or another --keep",
+            f"{home} holds a store that is not of an evaluation", f"rm -r {home}, or another --keep"
         )
-    return None
+    note = json.loads((home / FILLED_NAME).read_text(encoding="utf-8"))
+    if "ids" not in note:
+        # The run that filled it was ended: what it had stored is half of what is needed, and ours.
+        lifecycle.stop(home, timeout_s=STOP_TIMEOUT_S)
+        shutil.rmtree(home)
+        return None
+    if note["texts"] != pool.digest:
+        raise EvaluationError(f"{home} holds other texts than {pool.name} has", f"rm -r {home}")
+    return Filled(note["ids"], note["n_duplicates"], note["n_references"], note["n_masked"])
 
 
 def fill(client: Client, home: Path, pool: Pool, progress: Progress) -> Filled:
-    """Send a pool's texts to the daemon, turns as events and the others as memories, and wait for their index.
+    """Send a pool's texts to the daemon, turns as events and the others as memories; they are on disk then.
 
     :param progress: told what is done, how much of it, and of how many.
     """
+    _note(home, {"texts": pool.digest})
     ids: dict[str, str] = {}
     n_duplicates = n_references = n_masked = 0
-    for batch in _batches(pool.texts):
+    for batch in batches(pool.texts):
         for text, receipt in zip(batch, _sent(client, batch, ids), strict=True):
             ids[text.key] = receipt.id
             n_duplicates += receipt.status == "duplicate"
             n_references += receipt.status == "reference"
             n_masked += receipt.masked
         progress("stored", len(ids), len(pool.texts))
-    _wait_for_index(client, progress)
     done = Filled(ids, n_duplicates, n_references, n_masked)
-    _keep(home, pool, done)
+    _note(home, {"texts": pool.digest, **asdict(done)})
     return done
 
 
@@ -180,26 +199,18 @@ def _sent(
     return client.remember([_memory(text, ids) for text in batch])
 
 
-def _keep(home: Path, pool: Pool, done: Filled) -> None:
-    written = {
-        "texts": pool.digest,
-        "ids": dict(done.ids),
-        "n_duplicates": done.n_duplicates,
-        "n_references": done.n_references,
-        "n_masked": done.n_masked,
-    }
+def _note(home: Path, note: Mapping[str, object]) -> None:
     unfinished = home / f"{FILLED_NAME}.new"
     unfinished.touch(mode=0o600)
-    unfinished.write_text(json.dumps(written), encoding="utf-8")
+    unfinished.write_text(json.dumps(note), encoding="utf-8")
     unfinished.replace(home / FILLED_NAME)
 
 
-def first_answer(client: Client, pool: Pool, progress: Progress) -> Asked:
-    """The daemon, once it has followed with its index and ranks by vectors too; its first answer is not timed.
+def first_answer(client: Client, pool: Pool) -> Asked:
+    """The daemon, once it ranks by vectors too; this first answer is not timed.
 
     :raises EvaluationError: there is no embedder.
     """
-    _wait_for_index(client, progress)
     deadline = time.monotonic() + EMBEDDER_TIMEOUT_S
     question = pool.questions[0].text if pool.questions else "is the embedder ready?"
     while warnings := client.recall(RecallRequest(query=question, limit=1)).warnings:
@@ -217,9 +228,10 @@ def is_by_words(warning: str) -> bool:
     return warning.startswith("ranked by words alone")
 
 
-def _wait_for_index(client: Client, progress: Progress) -> None:
-    """
-    :raises EvaluationError: it stands still, or there is no embedder.
+def wait_for_index(client: Client, progress: Progress) -> None:
+    """Return when everything that is stored has its words and vectors.
+
+    :raises EvaluationError: nothing moves any more, or there is no embedder.
     """
     seen, since = -1, time.monotonic()
     while True:
@@ -239,7 +251,7 @@ def _wait_for_index(client: Client, progress: Progress) -> None:
         time.sleep(LOOK_S)
 
 
-def _batches(texts: Sequence[Text]) -> Iterator[list[Text]]:
+def batches(texts: Sequence[Text]) -> Iterator[list[Text]]:
     """Runs of turns or of memories; what a memory replaces has its id before it is sent."""
     batch: list[Text] = []
     n_chars = 0

@@ -219,8 +219,9 @@ def _ask_all(
         with front_door.daemon_on(home) as client:
             if filled is None:
                 filled = front_door.fill(client, home, pool, progress.step)
+            front_door.wait_for_index(client, progress.step)
             if not plan.is_in_process and "learned" in plan.all_ways:
-                asked = front_door.first_answer(client, pool, progress.step)
+                asked = front_door.first_answer(client, pool)
                 answers = _ask(asked, pool, plan, notes, progress)
     notes.add(filled)
     with in_process.opened(home, is_indexed=not plan.is_in_process) as (store, embedder):
