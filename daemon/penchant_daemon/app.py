@@ -30,14 +30,18 @@ from penchant_daemon.detached import detached
 from penchant_daemon.errors import HomeError
 from penchant_daemon.indexer import Indexer
 from penchant_daemon.learners.jobs import JobKind, JobRunner
+from penchant_daemon.learners.ranking import JOB_KIND as RANKING_JOB
+from penchant_daemon.learners.ranking import RankingLearner
 from penchant_daemon.learners.titles import JOB_KIND as TITLE_JOB
 from penchant_daemon.learners.titles import TitleWriter
+from penchant_daemon.learners.use import UseDetector
 from penchant_daemon.limits import Limits, give_back_memory
 from penchant_daemon.models import open_embedder
 from penchant_daemon.models.local import Worker
 from penchant_daemon.models.open import onnx_cache_dir
 from penchant_daemon.models.registry import find_model
 from penchant_daemon.mounts import Mounts
+from penchant_daemon.rankers import Rankers
 from penchant_daemon.recall import Recall
 from penchant_daemon.server import Routes, create_app
 from penchant_daemon.service import Parts, Service
@@ -96,9 +100,20 @@ class Daemon:
             clock=time.time,
             told=lambda session: self.bus.publish("learned", session=session, count=1, detail="title"),
         )
+        self.rankers = Rankers(self.store, home)
+        self.learning = RankingLearner(
+            self.store,
+            self.rankers,
+            UseDetector(self.store, told=self._on_used),
+            is_on=settings.ranker.learn,
+            told=lambda words: self.bus.publish("learned", count=1, detail=words),
+        )
         self.jobs = JobRunner(
             self.store,
-            {TITLE_JOB: JobKind(titles.queue, titles.run, titles.give_up)},
+            {
+                RANKING_JOB: JobKind(self.learning.queue, self.learning.run, self.learning.give_up),
+                TITLE_JOB: JobKind(titles.queue, titles.run, titles.give_up),
+            },
             why_paused=self.limits.why_paused,
             cpu_share=self.limits.background_cpu_share,
         )
@@ -117,6 +132,8 @@ class Daemon:
             bus=self.bus,
             echo=self.echo,
             indexer=self.indexer,
+            rankers=self.rankers,
+            learning=self.learning,
             watcher=self.watcher,
             tcp_port=tcp_port,
             models=self._models,
@@ -126,6 +143,7 @@ class Daemon:
                 self.indexer.problems,
                 self.worker.problems,
                 self.watcher.problems,
+                self.learning.problems,
                 self._secrets_problems,
                 lambda: self.mounts.problems(),
                 lambda: self._failed,
@@ -220,8 +238,13 @@ class Daemon:
             return []
         return [Problem(part="secrets", message=state.problem, fix="penchant doctor")]
 
+    def _on_used(self, agent: str, count: int) -> None:
+        self.bus.publish("used", agent=agent, count=count)
+
     def _on_published(self, kind: str) -> None:
         """Wake the indexer for what was stored, once for all that comes within a moment."""
+        if kind == "feedback":
+            self.jobs.wake()
         if kind not in ("logged", "remembered") or self._is_wake_due or self._loop is None:
             return
         self._is_wake_due = True

@@ -43,11 +43,15 @@ from penchant_daemon.wire import (
     MemoryOut,
     MemoryReceiptOut,
     ProjectsOut,
+    RankerHistoryOut,
+    RankerOut,
     RecallRequest,
     RecallResponse,
     RecentOut,
     ReindexOut,
     ReindexRequest,
+    RollbackOut,
+    RollbackRequest,
     SessionDetail,
     SessionsOut,
     ShutdownOut,
@@ -253,6 +257,18 @@ class Client:
     def reindex(self, request: ReindexRequest | None = None) -> ReindexOut:
         """Make the vectors anew in the background, with another model if one is named."""
         return self._send("POST", "/v1/reindex", ReindexOut, _body(request or ReindexRequest()))
+
+    def ranker(self) -> RankerOut:
+        """What ranks now, and how far learning is."""
+        return self._send("GET", "/v1/ranker", RankerOut)
+
+    def ranker_history(self, limit: int = 50) -> RankerHistoryOut:
+        """What was learned, the latest first, and what became of it."""
+        return self._send("GET", "/v1/ranker/history", RankerHistoryOut, query=_query(limit=limit))
+
+    def roll_back_ranker(self, request: RollbackRequest | None = None) -> RollbackOut:
+        """Undo what was learned last, or take back the model of that id."""
+        return self._send("POST", "/v1/ranker/rollback", RollbackOut, _body(request or RollbackRequest()))
 
     def verify(self, request: VerifyRequest) -> VerifyOut:
         """Prove that what is stored is whole and can be found; long for a large store."""

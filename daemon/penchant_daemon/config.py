@@ -103,6 +103,14 @@ class Recall(Section):
     )
 
 
+class Ranker(Section):
+    """How recall is ranked."""
+
+    learn: bool = Field(
+        default=True, description="Whether ranking learns from feedback and from what was used."
+    )
+
+
 class Log(Section):
     """The daemon's log, which never holds the contents of memories."""
 
@@ -126,6 +134,7 @@ class Config(Section):
     server: Server = Field(default_factory=Server)
     capture: Capture = Field(default_factory=Capture)
     recall: Recall = Field(default_factory=Recall)
+    ranker: Ranker = Field(default_factory=Ranker)
     log: Log = Field(default_factory=Log)
 
 

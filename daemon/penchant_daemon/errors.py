@@ -16,6 +16,7 @@
         ├── Conflict         409  contradicts what is stored
         ├── TooLarge         413  body over the limit
         ├── InvalidField     422  wrong type, unknown field, out of range
+        ├── TooMany          429  one agent says more than is taken from one agent
         ├── InternalError    500  our fault: logged under an id
         ├── Unavailable      503  stopping, or the part that answers this does not run
         └── StorageFull      507  the disk, or the cap that the config sets, is full
@@ -147,6 +148,13 @@ class InvalidField(RequestError):
     code = "invalid_field"
 
 
+class TooMany(RequestError):
+    """One agent says more in a short time than is taken from one agent; nothing of this request was kept."""
+
+    status = 429
+    code = "too_many"
+
+
 class InternalError(RequestError):
     """Something in Penchant broke; the log has it under the id in the message."""
 
@@ -185,6 +193,7 @@ __all__ = [
     "StartError",
     "StorageFull",
     "TooLarge",
+    "TooMany",
     "TooSlow",
     "Unauthorised",
     "Unavailable",

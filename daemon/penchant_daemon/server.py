@@ -58,11 +58,15 @@ from penchant_daemon.wire import (
     MemoryReceiptOut,
     Name,
     ProjectsOut,
+    RankerHistoryOut,
+    RankerOut,
     RecallRequest,
     RecallResponse,
     RecentOut,
     ReindexOut,
     ReindexRequest,
+    RollbackOut,
+    RollbackRequest,
     SessionDetail,
     SessionsOut,
     ShutdownOut,
@@ -97,6 +101,12 @@ class Paging(WireRequest):
 
     limit: Limit = 50
     project: Name | None = None
+
+
+class Latest(WireRequest):
+    """Query of what is listed as a whole."""
+
+    limit: Limit = 50
 
 
 class EventPaging(WireRequest):
@@ -238,6 +248,23 @@ class Routes:
                 ReindexOut,
                 takes=(ReindexRequest,),
             ),
+            Verb("GET", "/v1/ranker", self.ranker, "What ranks, and how far learning is", RankerOut),
+            Verb(
+                "GET",
+                "/v1/ranker/history",
+                self.ranker_history,
+                "What was learned, and what became of it",
+                RankerHistoryOut,
+                query=Latest,
+            ),
+            Verb(
+                "POST",
+                "/v1/ranker/rollback",
+                self.roll_back_ranker,
+                "Undo what was learned last",
+                RollbackOut,
+                takes=(RollbackRequest,),
+            ),
             Verb(
                 "POST",
                 "/v1/agents",
@@ -342,6 +369,17 @@ class Routes:
     async def verify(self, request: Request) -> Response:
         asked = body.one(await self._bodies.read(request), VerifyRequest)
         return _json(await self._read(self._service.verify, asked))
+
+    async def ranker(self, request: Request) -> Response:
+        body.query(request, NoQuery)
+        return _json(await self._read(self._service.ranker))
+
+    async def ranker_history(self, request: Request) -> Response:
+        return _json(await self._read(self._service.ranker_history, body.query(request, Latest).limit))
+
+    async def roll_back_ranker(self, request: Request) -> Response:
+        asked = body.one(await self._bodies.read(request), RollbackRequest)
+        return _json(await self._write(self._service.roll_back_ranker, asked))
 
     async def add_agent(self, request: Request) -> Response:
         _only_over_the_socket(request)

@@ -21,11 +21,13 @@ from penchant_daemon import config as settings
 from penchant_daemon.bus import Bus
 from penchant_daemon.errors import (
     ConfigError,
+    Forbidden,
     InternalError,
     InvalidField,
     NotFound,
     RequestError,
     StorageFull,
+    TooMany,
     Unavailable,
 )
 from penchant_daemon.home import socket_path
@@ -52,12 +54,16 @@ from penchant_daemon.wire import (
     Problem,
     ProjectOut,
     ProjectsOut,
+    RankerHistoryOut,
+    RankerOut,
     RecallRequest,
     RecallResponse,
     RecallResult,
     RecentOut,
     ReindexOut,
     ReindexRequest,
+    RollbackOut,
+    RollbackRequest,
     SessionDetail,
     SessionEvent,
     SessionOut,
@@ -90,8 +96,13 @@ if TYPE_CHECKING:
     from penchant_daemon.capture.intake import Intake
     from penchant_daemon.capture.watch import Watcher
     from penchant_daemon.indexer import Indexer
+    from penchant_daemon.learners.ranking import RankingLearner
+    from penchant_daemon.rankers import Rankers
     from penchant_daemon.recall import Recall
 
+#: The agent that the person's own commands speak as.
+PERSON = "cli"
+MAX_FEEDBACK_A_MINUTE = 60  # of one agent; what learning counts of it is less
 COUNTS_AGE_S = 1.0  # counting walks indexes of the database: at most once in this time
 
 
@@ -108,6 +119,8 @@ class Parts:
     bus: Bus
     echo: EchoGuard
     indexer: Indexer
+    rankers: Rankers
+    learning: RankingLearner
     watcher: Watcher | None = None
     tcp_port: int | None = None
     mounts: Callable[[], dict[str, str]] = dict
@@ -167,22 +180,63 @@ class Service:
         """Record what became of a recalled memory.
 
         :raises NotFound: no such memory or impression.
+        :raises Forbidden: it was not shown to this agent.
+        :raises InvalidField: the impression did not show the memory.
+        :raises TooMany: this agent gives feedback faster than anyone reads.
         """
         self._parts.limits.check_write()
+        said_by = request.agent or agent
         with _store_errors():
             if self._store.memory(request.memory_id) is None:
                 raise _no_memory(request.memory_id, "body.memory_id")
-            if request.impression_id is not None and self._store.impression(request.impression_id) is None:
-                raise NotFound(f"there is no impression {request.impression_id}", field="body.impression_id")
+            impression_id = self._judged_impression(request, said_by)
+            since = utc_text(datetime.fromtimestamp(self._parts.clock() - 60.0, UTC))
+            if self._store.n_outcomes_since(said_by, since) >= MAX_FEEDBACK_A_MINUTE:
+                raise TooMany(
+                    f"{said_by} gave feedback {MAX_FEEDBACK_A_MINUTE} times within a minute",
+                    hint="wait a minute; this one was not kept",
+                )
             outcome = NewOutcome(
-                impression_id=request.impression_id,
+                impression_id=impression_id,
                 memory_id=request.memory_id,
                 verdict=request.verdict,
-                agent=request.agent or agent,
+                agent=said_by,
             )
             outcome_id = self._store.add_outcome(outcome).result()
         self.bus.publish("feedback", ids=[request.memory_id], agent=agent, detail=request.verdict)
         return FeedbackOut(id=outcome_id, status="recorded")
+
+    def _judged_impression(self, request: FeedbackRequest, agent: str) -> str | None:
+        """The impression that feedback is about: the one named, else the latest that showed the memory.
+
+        The person may judge what any agent was shown; an agent only what it saw itself.
+        """
+        is_person = agent == PERSON
+        if request.impression_id is None:
+            found = self._store.impression_that_showed(request.memory_id, None if is_person else agent)
+            if found is None and not is_person:
+                raise Forbidden(
+                    f"no recall has shown this memory to {agent}",
+                    field="body.memory_id",
+                    hint="recall first; feedback is for what a recall returned",
+                )
+            return found
+        impression = self._store.impression(request.impression_id)
+        if impression is None:
+            raise NotFound(
+                f"there is no impression {request.impression_id[:100]}", field="body.impression_id"
+            )
+        if not is_person and impression.agent != agent:
+            raise Forbidden(
+                f"that impression was shown to {impression.agent}, not to {agent}", field="body.impression_id"
+            )
+        if not any(item.id == request.memory_id and item.is_shown for item in impression.items):
+            raise InvalidField(
+                f"the impression {request.impression_id[:100]} did not show this memory",
+                field="body.memory_id",
+                hint="leave impression_id out to judge it by the latest recall that showed it",
+            )
+        return impression.id
 
     def forget(self, request: ForgetRequest, agent: str) -> ForgetOut:
         """Erase memories and episodes with all that was derived from them; unknown ids are no error."""
@@ -352,6 +406,34 @@ class Service:
         except ModelMissing as error:
             raise NotFound(error.message, field="body.model", hint=error.hint) from error
         return ReindexOut(model=model, n_items=n_items)
+
+    def ranker(self) -> RankerOut:
+        """What ranks now, and how far learning is."""
+        with _store_errors():
+            return self._parts.learning.status()
+
+    def ranker_history(self, limit: int) -> RankerHistoryOut:
+        """What was learned, the latest first, and what became of it."""
+        with _store_errors():
+            return RankerHistoryOut(models=self._parts.learning.history(limit))
+
+    def roll_back_ranker(self, request: RollbackRequest) -> RollbackOut:
+        """Undo what was learned last.
+
+        :raises NotFound: no such project or model.
+        :raises Conflict: nothing learned is active.
+        """
+        with _store_errors():
+            project = None
+            if request.project is not None:
+                found = self._store.project_named(request.project)
+                if found is None:
+                    raise unknown_project(self._store, request.project, "body.project")
+                project = found.id
+            target = self._parts.rankers.roll_back(request.id, project)
+        ranks = self._parts.rankers.prior.name if target is None else target.id
+        self.bus.publish("learned", count=1, detail="ranker rolled back")
+        return RollbackOut(ranks=ranks, status="rolled_back")
 
     def verify(self, request: VerifyRequest) -> VerifyOut:
         """Prove that what is stored is whole and can be found; with `fix`, rebuild what is derived."""

@@ -7,7 +7,7 @@ Times are UTC ISO-8601; a request may also give an offset, which is converted.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
@@ -236,6 +236,48 @@ class FeedbackRequest(Request):
 class FeedbackOut(Response):
     id: str
     status: Literal["recorded"]
+
+
+class RankerModelOut(Response):
+    """A model that was learned here, and what became of it."""
+
+    id: str
+    kind: str  # linear or trees
+    project: str | None  # None: for all projects without one of their own
+    status: str  # active, rejected, replaced, rolled_back, fell_back or refused
+    reason: str
+    created_at: str
+    changed_at: str
+    trained_on: dict[str, Any]
+    weights: dict[str, float] | None = None  # of an active linear model
+
+
+class RankerOut(Response):
+    """What ranks now, and how far learning is."""
+
+    prior: str
+    prior_weights: dict[str, float]
+    active: list[RankerModelOut]
+    n_outcomes: int
+    n_queries: int  # recalls that an outcome is about
+    n_queries_for_trees: int  # from so many on, trees are fitted
+    state: str  # waiting, learning, learned, frozen or off
+    detail: str | None
+    shadow: dict[str, float] | None  # what was learned against the prior, on the newest outcomes
+
+
+class RankerHistoryOut(Response):
+    models: list[RankerModelOut]
+
+
+class RollbackRequest(Request):
+    id: Name | None = None  # None: the model before, or else the prior
+    project: Name | None = None
+
+
+class RollbackOut(Response):
+    ranks: str  # id of the model that ranks now, or the prior's name
+    status: Literal["rolled_back"]
 
 
 class ForgetRequest(Request):

@@ -223,12 +223,16 @@ def add_outcome(connection: Connection, id: str, outcome: NewOutcome, now: str) 
     return id
 
 
-def outcomes(readers: Readers, memory_id: str | None) -> list[OutcomeRecord]:
-    """Outcomes in order of arrival, of one memory or all."""
-    where = "" if memory_id is None else " WHERE memory_id = ?"
+def outcomes(
+    readers: Readers, memory_id: str | None = None, impression_id: str | None = None
+) -> list[OutcomeRecord]:
+    """Outcomes in order of arrival, all or those of one memory or of one impression."""
+    wanted = {"memory_id": memory_id, "impression_id": impression_id}
+    given = {column: value for column, value in wanted.items() if value is not None}
+    where = " AND ".join(f"{column} = ?" for column in given)
     with readers.lend() as connection:
         rows = connection.execute(
-            f"{_OUTCOME}{where} ORDER BY outcome", () if memory_id is None else (memory_id,)
+            f"{_OUTCOME}{' WHERE ' + where if where else ''} ORDER BY outcome", tuple(given.values())
         ).fetchall()
     return [OutcomeRecord(*row) for row in rows]
 

@@ -34,6 +34,7 @@ VERBS: dict[str, Verb] = {
     "recall": Verb("recall", "Ask what is remembered."),
     "forget": Verb("forget", "Erase memories, and all that was derived from them."),
     "feedback": Verb("feedback", "Say whether a recalled memory helped."),
+    "ranker": Verb("ranker", "Show what was learned from use, and undo it."),
     "sessions": Verb("sessions", "List sessions with their titles, or show one."),
     "models": Verb("models", "List, fetch and choose models."),
     "reindex": Verb("reindex", "Make the vectors anew, in the background."),
