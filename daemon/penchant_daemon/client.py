@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     import httpx2  # 85 ms to import: only the asynchronous client, inside the daemon, has it loaded
 
 AGENT_HEADER = "x-penchant-agent"
+SESSION_HEADER = "x-penchant-session"  # read by the MCP server; requests of the API name it in their body
 BASE_URL = "http://localhost"
 TIMEOUT_S = 60.0
 VERIFY_TIMEOUT_S = 1_800.0  # every memory of a large store is looked up by its own words
@@ -465,6 +466,7 @@ def to_jsonable(value: BaseModel) -> Any:
 
 __all__ = [
     "AGENT_HEADER",
+    "SESSION_HEADER",
     "AsyncClient",
     "Client",
     "DaemonUnreachable",

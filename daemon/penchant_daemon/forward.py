@@ -43,6 +43,8 @@ AGENT_CHARS = 64
 
 _READ_BYTES = 65_536
 _INPUT, _OUTPUT = 0, 1
+# Which session an assistant works in, where it tells its servers: what it used of a recall is looked for there.
+_SESSION_VARIABLES = ("CLAUDE_CODE_SESSION_ID",)
 _UNAVAILABLE = 503
 _VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 _CLIENT_KEY = "io.modelcontextprotocol/clientInfo"
@@ -72,7 +74,8 @@ def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.set_blocking(_INPUT, True)
     os.set_blocking(_OUTPUT, True)
-    forwarder = Forwarder(home_dir())
+    session = next((os.environ[name] for name in _SESSION_VARIABLES if os.environ.get(name)), None)
+    forwarder = Forwarder(home_dir(), session)
     if _forward_lines(forwarder):
         forwarder.wait(LAST_ANSWERS_S)
     return 0
@@ -144,10 +147,14 @@ class _Lines:
 
 
 class Forwarder:
-    """Sends messages to the daemon of one data directory and writes its answers on standard output."""
+    """Sends messages to the daemon of one data directory and writes its answers on standard output.
 
-    def __init__(self, home: Path) -> None:
+    :param session: the assistant's session, where it is known.
+    """
+
+    def __init__(self, home: Path, session: str | None = None) -> None:
         self._home = home
+        self._session = session
         self._address = os.fspath(socket_path(home))
         self._agent = ""
         self._version = ""
@@ -234,6 +241,8 @@ class Forwarder:
         }
         if self._agent:
             fields["X-Penchant-Agent"] = _percent_encoded(self._agent)
+        if self._session:
+            fields["X-Penchant-Session"] = _percent_encoded(self._session)
         params = message.get("params")
         params = params if isinstance(params, dict) else {}
         meta = params.get("_meta")

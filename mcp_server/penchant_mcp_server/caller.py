@@ -1,4 +1,4 @@
-"""Which assistant is calling."""
+"""Which assistant is calling, and from which of its sessions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from urllib.parse import unquote
 from mcp.server.mcpserver import Context
 from starlette.requests import Request
 
-from penchant_daemon.client import AGENT_HEADER
+from penchant_daemon.client import AGENT_HEADER, SESSION_HEADER
 
 Call = Context[Any, Request]
 
 UNKNOWN = "mcp"
 MAX_AGENT_CHARS = 64
+MAX_SESSION_CHARS = 200
 
 
 def agent_of(call: Call) -> str:
@@ -31,8 +32,15 @@ def agent_of(call: Call) -> str:
     return (_cleaned(client.client_info.name) if client else "") or UNKNOWN
 
 
-def _cleaned(name: str) -> str:
-    return "".join(character for character in name if character.isprintable()).strip()[:MAX_AGENT_CHARS]
+def session_of(call: Call) -> str | None:
+    """The calling assistant's session, where its host told the stdio forwarder; None where nobody says."""
+    request = call.request_context.request
+    told = "" if request is None else request.headers.get(SESSION_HEADER, "")
+    return _cleaned(unquote(told), MAX_SESSION_CHARS) or None
 
 
-__all__ = ["Call", "agent_of"]
+def _cleaned(name: str, most: int = MAX_AGENT_CHARS) -> str:
+    return "".join(character for character in name if character.isprintable()).strip()[:most]
+
+
+__all__ = ["Call", "agent_of", "session_of"]

@@ -345,6 +345,17 @@ def test_the_headers_say_who_asks_for_what_in_which_revision(
     assert headers["mcp-name"] == "=?base64?cGVuY2hhbnQ6Ly9tZW1vcnkvw6k=?="
 
 
+def test_the_session_that_the_host_names_goes_along(
+    home: Path, peer: Peer, start_host: StartHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_CODE_SESSION_ID", "9d0f7c11-0000")
+    host = start_host(home)
+    host.send("initialize", hello("2025-11-25", name="claude-code"), id=1)
+    headers, _ = peer.answer(response(result(1, protocolVersion="2025-11-25")))
+    assert headers["x-penchant-session"] == "9d0f7c11-0000"
+    host.read()
+
+
 def test_a_streamed_answer_arrives_message_by_message(home: Path, peer: Peer, start_host: StartHost) -> None:
     host = start_host(home)
     host.send("tools/call", {"name": "recall", "arguments": {}}, id=1)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from penchant_daemon import wire
 from penchant_daemon.client import AsyncClient
-from penchant_mcp_server.caller import Call, agent_of
+from penchant_mcp_server.caller import Call, agent_of, session_of
 from penchant_mcp_server.quote import NOTICE, Quotation, quoted
 from penchant_mcp_server.tool import PenchantTool, checked, refusals_for_the_model
 
@@ -65,6 +65,7 @@ def recall_tool(client: AsyncClient) -> PenchantTool:
             as_of=as_of,
             budget_tokens=budget_tokens,
             explain=explain,
+            session=session_of(call),
         )
         with refusals_for_the_model():
             answer = await client.as_agent(agent_of(call)).recall(request)
