@@ -18,9 +18,10 @@ from benchmarks.texts import Message, Writer
 from penchant_daemon import lifecycle
 from penchant_daemon.client import Client
 from penchant_daemon.config import Config
+from penchant_daemon.indexer import index_key as key_of
 from penchant_daemon.models.registry import find_model
 from penchant_daemon.wire import RecallRequest
-from penchant_ranker import ENCODE_VERSION, cues, stem_hashes
+from penchant_ranker import cues, stem_hashes
 from penchant_store import IndexBatch, NewEvent, Ragged, Store
 
 PENCHANT = Path(sys.executable).parent / "penchant"
@@ -138,8 +139,7 @@ def fill(home: Path, n: int, seed: int, *, vectors: bool = True) -> list[str]:
 
 def index_key(home: Path) -> str:
     """The name of the index that the daemon reads vectors from."""
-    model = find_model(Config().models.embedder, "embedder", home)
-    return f"{model.index_name}-t{ENCODE_VERSION}"
+    return key_of(find_model(Config().models.embedder, "embedder", home))
 
 
 def _fill_vectors(store: Store, key: str, random: np.random.Generator) -> None:

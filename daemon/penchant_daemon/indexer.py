@@ -23,15 +23,15 @@ from penchant_daemon import config
 from penchant_daemon.errors import PenchantError
 from penchant_daemon.logs import logger
 from penchant_daemon.models.current import CurrentEmbedder
-from penchant_daemon.models.embedder import Encodings, OnnxEmbedder
+from penchant_daemon.models.embedder import CutText, Encodings, OnnxEmbedder
 from penchant_daemon.models.errors import ModelError, ModelMissing
-from penchant_daemon.models.registry import find_model, list_models
+from penchant_daemon.models.registry import Model, find_model, list_models
 from penchant_daemon.pace import CpuShare, RecallGate, idle_executor, return_free_memory
 from penchant_daemon.wire import IndexOut, ModelOut, Problem
-from penchant_ranker import ENCODE_VERSION, cues, embedded_text, stem_hashes
-from penchant_store import IndexBatch, MemoryRecord, Store, StoreError
+from penchant_ranker import ENCODE_VERSION, LATE_VERSION, cues, embedded_text, stem_hashes
+from penchant_store import IndexBatch, MemoryRecord, Ragged, Store, StoreError
 
-__all__ = ["Indexer"]
+__all__ = ["Indexer", "index_key"]
 
 WORDS_BATCH = 256
 VECTORS_BATCH = 32
@@ -293,12 +293,12 @@ class Indexer:
         return found if found is not None else self._base_key(self.embedder.model)
 
     def _base_key(self, model: str) -> str | None:
-        """Vectors of two models, or of two ways to word an item, never share an index."""
+        """The name of a model's index, without a generation; None when the model is not here."""
         try:
             found = find_model(model, "embedder", self._home)
         except ModelMissing:
             return None
-        return f"{found.index_name}-t{ENCODE_VERSION}"
+        return index_key(found)
 
     def _fresh_key(self, model: str) -> str:
         base, in_use = self._base_key(model), self._store.index_in_use()
@@ -349,28 +349,32 @@ class Indexer:
 
     def _embed(self, key: str, items: NDArray[np.int64], embedder: OnnxEmbedder) -> None:
         started = time.thread_time()
-        ids = []
+        texts = []
         for record in self._store.records(items):
             self._let_recalls_go_first()
-            ids.append(embedder.document_ids(_text_to_embed(record)))
+            texts.append(embedder.cut_document(_text_to_embed(record)))
         self._n_batches += 1
         own_s = time.thread_time() - started
-        pooled, h3, cpu_s = self._encode(embedder, ids)
-        # A model whose sentence vectors have another width than its layers has no place for them in the store.
-        self._write(key, IndexBatch(items, pooled=pooled, h3=h3 if h3.shape == pooled.shape else None))
+        found, cpu_s = self._encode(embedder, texts)
+        offsets = np.concatenate([[0], np.cumsum([len(bits) for bits in found.bits])]).astype(np.int64)
+        batch = IndexBatch(
+            items,
+            pooled=found.pooled,
+            # A model whose sentence vectors have another width than its layers has no place for them in the store.
+            h3=found.h3 if found.h3.shape == found.pooled.shape else None,
+            tokens=Ragged(np.concatenate(found.bits), offsets),
+        )
+        self._write(key, batch)
         self._rest(own_s + cpu_s)
 
-    def _encode(
-        self, embedder: OnnxEmbedder, ids: list[NDArray[np.int64]]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+    def _encode(self, embedder: OnnxEmbedder, texts: list[CutText]) -> tuple[Encodings, float]:
         assert self._idle is not None
 
         def work() -> tuple[Encodings, float]:
             before = time.thread_time()
-            return embedder.encode_tokens(ids), time.thread_time() - before
+            return embedder.encode_cut(texts), time.thread_time() - before
 
-        found, cpu_s = self._idle.submit(work).result()
-        return found.pooled, found.h3, cpu_s
+        return self._idle.submit(work).result()
 
     def _due(self, key: str | None, limit: int) -> NDArray[np.int64]:
         """The next items without stems (key None) or vectors; one at a time after a failure."""
@@ -426,6 +430,12 @@ class Indexer:
 
     def _say(self, state: str, detail: str | None = None) -> None:
         self._state, self._detail = state, detail
+
+
+def index_key(model: Model) -> str:
+    """The name of a model's index: vectors of two models, of two ways to word an item, or of two ways to keep its
+    tokens never share one."""
+    return f"{model.index_name}-t{ENCODE_VERSION}-k{LATE_VERSION}"
 
 
 def _text_to_embed(record: MemoryRecord) -> str:

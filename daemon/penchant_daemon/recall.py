@@ -1,8 +1,9 @@
 """
 Recall: from a question to ranked, explained results; the one place where records become ranker input.
 
-    question -> words (a helper thread) | vector -> candidates of both and the turns around them
-             -> features -> weighed sum -> each text once, within limit and budget -> records, impression
+    question -> words (a helper thread) | vectors of the question and of its tokens
+             -> candidates of both and the turns around them -> features -> weighed sum
+             -> each text once, within limit and budget -> records, impression
 
 It reads derived columns and texts only, and waits for no write: the impression is recorded behind the answer.
 """
@@ -71,6 +72,18 @@ class _Question:
 
 
 @dataclass(frozen=True, slots=True)
+class _Meant:
+    """What the embedder says of the question.
+
+    :param cosine: of every item to it, (n + 1,).
+    :param tokens: its own tokens.
+    """
+
+    cosine: Floats
+    tokens: ranker.QueryTokens
+
+
+@dataclass(frozen=True, slots=True)
 class _Found:
     """Candidates by words, best first, and what of the query was looked for to the letter."""
 
@@ -126,12 +139,12 @@ class Recall:
         visible = self._visible(snapshot, asked)
         if self.embedder is None:
             found = self._by_words(asked, snapshot)
-            cosine = self._cosine(snapshot, asked.query, warnings)
+            meant = self._meant(snapshot, asked.query, warnings)
         else:
             by_words = self._threads.submit(self._by_words, asked, snapshot)
-            cosine = self._cosine(snapshot, asked.query, warnings)
+            meant = self._meant(snapshot, asked.query, warnings)
             found = by_words.result()
-        pool = self._pool(snapshot, visible, people, asked, found, cosine)
+        pool = self._pool(snapshot, visible, people, asked, found, meant)
         ranking = ranker.rank(asked.query, pool)
         shown = self._select(request, pool.items[ranking.rows])
         impression_id = self._impress(request, agent, ranking, shown)
@@ -215,13 +228,14 @@ class Recall:
             found.append(_by_stems(query, snapshot, n * 2))
         return _Found(_in_turn(found), literal)
 
-    def _cosine(self, snapshot: IndexSnapshot, query: ranker.Query, warnings: list[str]) -> Floats | None:
-        """Cosine of every item to the query, (n + 1,); None without an embedder or vectors of its model."""
+    def _meant(self, snapshot: IndexSnapshot, query: ranker.Query, warnings: list[str]) -> _Meant | None:
+        """The question embedded and compared; None without an embedder or vectors of its model."""
         if self.embedder is None:
             warnings.append("ranked by words alone: no embedding model is set up")
             return None
         try:
-            cosine = snapshot.cosines(self.embedder.encode_query(query.text))
+            encoded = self.embedder.encode_question(query.text)
+            cosine = snapshot.cosines(encoded.pooled)
         except (ModelError, StoreError) as error:
             # No model, or vectors of another one: words still find most of it, and the person is told.
             warnings.append(f"ranked by words alone: {error}")
@@ -229,7 +243,7 @@ class Recall:
         if snapshot.n and not cosine.any():
             warnings.append("ranked by words alone: no vectors yet, they follow in the background")
             return None
-        return cosine
+        return _Meant(cosine, encoded.tokens)
 
     def _pool(
         self,
@@ -238,9 +252,10 @@ class Recall:
         people: _People,
         asked: _Question,
         found: _Found,
-        cosine: Floats | None,
+        meant: _Meant | None,
     ) -> ranker.Pool:
         """The candidates, the turns around them, and their columns, as the ranker takes them."""
+        cosine = None if meant is None else meant.cosine
         limit = max(N_CANDIDATES, 2 * asked.n_seeds)
         candidates = self._candidates(snapshot, visible, found, cosine, asked.n_seeds, limit)
         around = snapshot.neighbours(candidates, 2)
@@ -272,6 +287,8 @@ class Recall:
             document_frequency=snapshot.document_frequency(asked.query.hashes),
             n_documents=max(snapshot.n_stemmed, 1),
             mean_length=snapshot.mean_length or float(lengths.mean() if len(lengths) else 1.0),
+            query_tokens=None if meant is None else meant.tokens,
+            tokens=None if meant is None else ranker.TokenVectors(*snapshot.tokens(items)),
         )
 
     def _candidates(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from enum import IntFlag
 
+from .text import STOP_WORDS
+
 #: Changes when the same text would give other flags, so that stored cues are computed again.
-CUES_VERSION = 1
+CUES_VERSION = 2
 
 
 class Cue(IntFlag):
@@ -19,6 +21,7 @@ class Cue(IntFlag):
     FIRST_PERSON = 8  #: the speaker speaks of themselves
     CODE = 16  #: is program text as a whole
     HAS_CODE = 32  #: holds a code block or inline code
+    NAMES = 64  #: holds a proper name, other than that of whoever is spoken to
 
 
 MONTHS = (
@@ -55,6 +58,18 @@ _CODE_LINE = re.compile(
     r"^\s*(?:(?:if|for|while|elif|else|try|except|with|return|raise|import|from|def|class)\b.*:?\s*$|"
     r".*[;{}]\s*$|[\w.\[\]]+\s*[-+*/]?=\s*\S|[\w.]+\(.*\)\s*$|[@#/]\S)"
 )
+_NAME = re.compile(
+    # A capital within a sentence, a title in quotes, an acronym; "I" is none.
+    r"(?<![.!?…\"“\n:)\]-] )(?<!^)(?<![\"“'‘(\[*#_-])\b(?!I\b|I['’])[A-ZÀ-ÖØ-Þ][a-zß-ÿ]+\b|"
+    r"\"[A-ZÀ-ÖØ-Þ][^\"\n]{2,60}\"|“[A-ZÀ-ÖØ-Þ]|\b[A-Z]{2,}[a-z]*\b"
+)
+# Whoever is spoken to: "Hey Melanie!", "Thanks, Tom.", "Wow, Ann, that is great".
+_CALLED = re.compile(
+    r"(?:^|[,.!?:]\s*|\b(?:hey|hi|hello|thanks|thank\s+you|wow|yeah|yes|no|cool|congrats|sure|oh|bye|sorry|morning|"
+    r"ok|okay|totally|definitely|awesome|great|nice|well)(?:\s*,)?\s+)(?-i:[A-ZÀ-ÖØ-Þ][a-zß-ÿ]+)(?=\s*(?:[,.!?:;]|$|\[|-))",
+    re.IGNORECASE,
+)
+_CALENDAR = frozenset((*MONTHS, "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"))
 _FENCE = re.compile(r"```|`[^`\n]{2,}`")
 
 
@@ -63,6 +78,8 @@ def cues(text: str) -> Cue:
 
     >>> cues("Did you paint it last week?").name
     'SEEN|ASKS|TIME'
+    >>> Cue.NAMES in cues("Thanks, Tom! We met in Lisbon."), Cue.NAMES in cues("Thanks, Tom! We met in May.")
+    (True, False)
     >>> Cue.CODE in cues("def f(x):\\n    return x")
     True
     """
@@ -73,11 +90,22 @@ def cues(text: str) -> Cue:
         found |= Cue.TIME
     if _FIRST_PERSON.search(text):
         found |= Cue.FIRST_PERSON
+    if _holds_name(text):
+        found |= Cue.NAMES
     if _FENCE.search(text):
         found |= Cue.HAS_CODE
     if is_code(text):
         found |= Cue.CODE
     return found
+
+
+def _holds_name(text: str) -> bool:
+    """Whether a text holds a proper name that is neither the one spoken to nor a day or month."""
+    for match in _NAME.finditer(_CALLED.sub(" ", text)):
+        word = match.group().strip('"“').lower()
+        if word not in _CALENDAR and word not in STOP_WORDS:
+            return True
+    return False
 
 
 def is_code(text: str) -> bool:

@@ -69,6 +69,15 @@ def _in_words(name: str, value: float, query: Query, shown: Shown) -> str | None
     if name in ("words_window", "words_answer", "words"):
         return _about_words(name, query, shown)
     match name:
+        case "tokens_window":
+            where = "its words" if shown.is_alone else "its words, or those of the turns around it,"
+            return f"{where} are near to yours ({value:.0%})" if value else None
+        case "tokens_answer":
+            if shown.is_alone or not value:
+                return None  # the sentence on tokens_window says it
+            return f"its words, or those of the question just before it, are near to yours ({value:.0%})"
+        case "tokens":
+            return f"its words are near to yours ({value:.0%})" if value else None
         case "meaning":
             return f"close in meaning (cosine {value:.2f})" if value else None
         case "meaning_near" | "meaning_session" if shown.is_alone:
@@ -90,6 +99,8 @@ def _in_words(name: str, value: float, query: Query, shown: Shown) -> str | None
             return None
         case "when_time":
             return "holds a time, and the question asks for one"
+        case "names_thing":
+            return "holds a name, and the question asks for one"
         case "length":
             return "says more than most" if value > 0.6 else None
         case "statement":

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from . import bm25
 from .cues import Cue
+from .late import QueryTokens, TokenVectors, estimated, nearness, terms_of, token_weights
 from .query import Query
 from .when import match_ranges
+from .window import answering, group_best, windowed
 
 ROLE_USER, ROLE_ASSISTANT, ROLE_OTHER, ROLE_NONE = 1, 2, 3, 0
 
@@ -32,6 +34,19 @@ class Feature:
 
 
 FEATURES: tuple[Feature, ...] = (
+    Feature(
+        "tokens_window",
+        "cosine",
+        "nearness of the query's words to the words of the turn, its neighbours and its session, at a discount",
+        "token vectors",
+    ),
+    Feature(
+        "tokens_answer",
+        "cosine",
+        "nearness of the query's words to those of the turn or of the question just before it",
+        "token vectors",
+    ),
+    Feature("tokens", "cosine", "nearness of the query's words to those of the text itself", "token vectors"),
     Feature(
         "words_window",
         "bm25",
@@ -55,6 +70,9 @@ FEATURES: tuple[Feature, ...] = (
     Feature("date", "flag", "from the time that the query names", "occurred_at"),
     Feature("when_time", "flag", "holds a time, and the query asks for one", "cues"),
     Feature("length", "flag", "longer than what others of the same role said", "n_chars"),
+    Feature(
+        "names_thing", "flag", "holds a name, and the query asks for one (not of an assistant's chat)", "cues"
+    ),
     Feature("statement", "flag", "states rather than asks (between people)", "cues"),
     Feature("after_question", "flag", "follows a question (between people)", "cues of the turn before"),
     Feature("role_user", "flag", "said by the person rather than by the assistant", "role"),
@@ -90,6 +108,8 @@ class Pool:
     :param document_frequency: (n_terms,) of the query's hashes in the whole store.
     :param n_documents: how many documents that counts.
     :param mean_length: of those documents, in stems.
+    :param query_tokens: None without an embedder.
+    :param tokens: of all rows; None where there are no token vectors at all.
     """
 
     items: NDArray[np.int64]
@@ -110,6 +130,18 @@ class Pool:
     document_frequency: NDArray[np.int64]
     n_documents: int
     mean_length: float
+    query_tokens: QueryTokens | None = None
+    tokens: TokenVectors | None = None
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether anything of it can be ranked by token vectors."""
+        return (
+            self.query_tokens is not None
+            and self.tokens is not None
+            and len(self.query_tokens.bits) > 0
+            and len(self.tokens.bits) > 0
+        )
 
 
 def features(query: Query, pool: Pool) -> NDArray[np.float32]:
@@ -131,15 +163,20 @@ def features(query: Query, pool: Pool) -> NDArray[np.float32]:
     parts = _word_parts(query, pool)
     own_words = parts.sum(axis=1)
     groups = np.where(pool.session > 0, pool.session, -1).astype(np.int64)
-    put("words_window", bm25.windowed(parts, pool.around, bm25.group_best(parts[:-1], groups)[c]))
-    put("words_answer", bm25.answering(parts, pool.around, asked_before))
+    if pool.has_tokens:
+        near = _token_parts(query, pool, parts)
+        put("tokens_window", windowed(near, pool.around, group_best(near[:-1], groups)[c]))
+        put("tokens_answer", answering(near, pool.around, asked_before))
+        put("tokens", near[c].sum(axis=1))
+    put("words_window", windowed(parts, pool.around, group_best(parts[:-1], groups)[c]))
+    put("words_answer", answering(parts, pool.around, asked_before))
     put("words", own_words[c])
     cosine = _cosine(pool, own_words)
     alone = pool.session[c] == 0
     put("meaning", cosine[c])
     near = cosine[pool.around[:, (0, 1, 3, 4)]].max(axis=1)
     put("meaning_near", np.where(alone, cosine[c], near))  # what stands alone is its own neighbour
-    put("meaning_session", bm25.group_best(cosine[:-1, None], groups)[c, 0])
+    put("meaning_session", group_best(cosine[:-1, None], groups)[c, 0])
     speaker = _speaker(query, pool)
     first_person = (pool.cues[c] & Cue.FIRST_PERSON) != 0
     put("speaker", speaker)
@@ -148,6 +185,8 @@ def features(query: Query, pool: Pool) -> NDArray[np.float32]:
     put("when_time", ((pool.cues[c] & Cue.TIME) != 0) & query.asks_when)
     put("length", _length(pool)[c])
     is_person, is_kept = pool.is_person[c], pool.is_kept[c]
+    names = ((pool.cues[c] & Cue.NAMES) != 0) & query.asks_thing
+    put("names_thing", names & (is_person | is_kept))  # nearly every long answer of an assistant holds a name
     put("statement", np.where(is_person | is_kept, ~asks[c], False))
     put("after_question", asked_before & is_person)
     if query.is_about_you:
@@ -169,6 +208,20 @@ def _word_parts(query: Query, pool: Pool) -> _Values:
     if query.is_name.any():
         # A name in a person's turn mostly calls the other one; who speaks says more.
         parts[np.ix_(np.append(pool.is_person, False), query.is_name)] = 0.0
+    return parts
+
+
+def _token_parts(query: Query, pool: Pool, word_parts: _Values) -> _Values:
+    """How near each row comes to each token of the query, times the token's weight; with a row of zeros at the end."""
+    tokens, vectors = pool.query_tokens, pool.tokens
+    assert tokens is not None and vectors is not None  # noqa: S101 - only called when there are some
+    terms = terms_of(tokens, query.stems)
+    weights = token_weights(tokens, terms, bm25.idf(pool.document_frequency, pool.n_documents))
+    used = np.flatnonzero(weights)
+    near = nearness(tokens.bits[used], vectors)
+    holds = (word_parts[:-1] > 0) @ terms[used].T
+    parts = np.zeros((len(near) + 1, len(used)), dtype=np.float32)
+    parts[:-1] = estimated(near, holds) * weights[used]
     return parts
 
 

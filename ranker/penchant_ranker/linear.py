@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .cues import Cue
 from .features import IS_SCALED, NAMES, Pool, features
-from .hand_set import CHAT, CODE, HandSet
+from .hand_set import CHAT, CHAT_BY_WORDS, CODE, HandSet
 from .query import Query
 
 #: From this share of program text among the nearest candidates on, the query is about code.
@@ -60,18 +60,19 @@ def weights_of(model: HandSet) -> NDArray[np.float32]:
     return np.array([by_name.get(name, 0.0) for name in NAMES], dtype=np.float32)
 
 
-_WEIGHTS = {model.name: weights_of(model) for model in (CHAT, CODE)}
+_WEIGHTS = {model.name: weights_of(model) for model in (CHAT, CHAT_BY_WORDS, CODE)}
 
 
 def choose(pool: Pool) -> HandSet:
     """The weights for this pool: those for code when the nearest candidates are mostly program text."""
     c = pool.candidates
+    chat = CHAT if pool.has_tokens else CHAT_BY_WORDS
     if not len(c):
-        return CHAT
+        return chat
     cosine = np.nan_to_num(pool.cosine[c], nan=-1.0)
     nearest = c[np.lexsort((pool.items[c], -cosine))[:20]]
     is_code = (pool.cues[nearest] & Cue.CODE) != 0
-    return CODE if float(is_code.mean()) >= CODE_SHARE else CHAT
+    return CODE if float(is_code.mean()) >= CODE_SHARE else chat
 
 
 def rank(query: Query, pool: Pool, model: HandSet | None = None) -> Ranking:

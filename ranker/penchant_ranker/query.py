@@ -24,6 +24,16 @@ _WHEN = re.compile(
     r"\bhow\s+many\s+(?:hours|days|weeks|months|years)\b|\bwann\b|\bcu[aá]ndo\b|什么时候|何时|几月|いつ",
     re.IGNORECASE,
 )
+_WHAT = re.compile(
+    r"^\W*(?:(?:and|so|but)\s+)?(?:(?:in|on|at|to|for|from|with|by|of|about)\s+)?(?:what|which|where|who|whom|whose)\b|"
+    r"^\W*(?:welche[nrms]?|wo|wer|wen|wem)\b|^\W*(?:en\s+|a\s+|de\s+)?(?:qué|cuál(?:es)?|dónde|quién(?:es)?)\b",
+    re.IGNORECASE,
+)
+# "Tell me what Ann said": the answer goes to me, it is not about me.
+_TO_ME = re.compile(
+    r"\b(?:tell|give|show|remind|help|walk|send|teach|let|find|get|list|explain\s+to)\s+(?:me|us)\b",
+    re.IGNORECASE,
+)
 _FIRST_PERSON = re.compile(
     r"\b(?:I|I['’](?:m|ve|d|ll)|[Mm]y|[Mm]ine|[Mm]e|[Mm]yself|[Mm]ein\w{0,2}|[Ii]ch|mis?|yo)\b|我|私|僕"
 )
@@ -112,6 +122,7 @@ class Query:
     :param is_first_person: it asks about the asker ("my, I").
     :param is_about_you: it asks what the assistant said.
     :param asks_when: it asks for a time.
+    :param asks_thing: it asks for a thing, a place or a person.
     :param ranges: the times that it names.
     :param fragments: identifiers, paths, codes and quotes, to be found literally.
     :param unspaced: pieces of scripts that are written without spaces.
@@ -128,6 +139,7 @@ class Query:
     is_first_person: bool
     is_about_you: bool
     asks_when: bool
+    asks_thing: bool
     ranges: tuple[TimeRange, ...]
     fragments: tuple[str, ...]
     unspaced: tuple[str, ...]
@@ -163,6 +175,7 @@ def parse_query(text: str, *, names: SpeakerNames, now: int) -> Query:
     name_stems = [s for s in dict.fromkeys(stem(w) for w in name_words if len(w) > 1) if s not in plain_stems]
     kept = plain_stems[: MAX_TERMS - len(name_stems)] + sorted(name_stems)
     ranges = time_ranges(cut, now)
+    asks_when = bool(_WHEN.search(cut)) and not ranges
     return Query(
         text=cut,
         words=tuple(plain or sorted(name_words) or dict.fromkeys(words(cut)))[:MAX_TERMS],
@@ -171,9 +184,10 @@ def parse_query(text: str, *, names: SpeakerNames, now: int) -> Query:
         hashes=np.array([stem_hash(s) for s in kept], dtype=np.uint32),
         is_name=np.array([s in name_stems for s in kept], dtype=np.bool_),
         speakers=speakers,
-        is_first_person=bool(_FIRST_PERSON.search(cut)),
+        is_first_person=bool(_FIRST_PERSON.search(_TO_ME.sub(" ", cut))),
         is_about_you=bool(_YOU_SAID.search(cut)),
-        asks_when=bool(_WHEN.search(cut)) and not ranges,
+        asks_when=asks_when,
+        asks_thing=bool(_WHAT.search(cut)) and not asks_when,
         ranges=ranges,
         fragments=_fragments(cut),
         unspaced=tuple(dict.fromkeys(_UNSPACED_RUN.findall(cut)))[:8],

@@ -46,6 +46,7 @@ from penchant_store.records import (
     SessionRecord,
     SourceCursor,
     Stems,
+    Tokens,
 )
 from penchant_store.store import Store
 
@@ -83,6 +84,7 @@ __all__ = [
     "SessionRecord",
     "SourceCursor",
     "Stems",
+    "Tokens",
     "Store",
     "StoreClosed",
     "StoreCorrupt",

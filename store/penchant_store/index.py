@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from penchant_store import items as item_rows
-from penchant_store.computed import TextColumns, VectorColumns
+from penchant_store.computed import TOKEN_BYTES, TextColumns, VectorColumns
 from penchant_store.items import PACKED, Changes
-from penchant_store.records import Floats, Ints, ItemFilter, Stems
+from penchant_store.records import Floats, Ints, ItemFilter, Stems, Tokens
 
 _DTYPES: dict[str, npt.DTypeLike] = {
     "row": np.int64,
@@ -250,6 +250,13 @@ class IndexSnapshot:
         if self.vector_columns is None:
             return np.zeros((len(own), 0), dtype=np.float32)
         return self.vector_columns.pooled(own, self.tag[own])
+
+    def tokens(self, items: npt.ArrayLike) -> Tokens:
+        """The token vectors of some items as sign bits; none for those that have none (yet)."""
+        own = _numbers(items)
+        if self.vector_columns is None:
+            return Tokens(np.empty((0, TOKEN_BYTES), np.uint8), np.zeros(len(own) + 1, dtype=np.int64))
+        return Tokens(*self.vector_columns.tokens(own, self.tag[own]))
 
 
 class RecallIndex:

@@ -440,6 +440,16 @@ class Stems(NamedTuple):
 class Candidates(NamedTuple):
     """Items with their BM25 score, best first (larger is better, at least 0); ties by the newer item."""
 
+class Tokens(NamedTuple):
+    """Token vectors of some items in text order, as sign bits: item i's are `bits[offsets[i]:offsets[i + 1]]`.
+
+    `bits` is (t, 48) uint8, `offsets` int64 (k + 1,).
+    """
+
+    bits: npt.NDArray[np.uint8]
+    offsets: Ints
+
+
     items: Ints
     bm25: Floats
 

@@ -12,16 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from penchant_daemon import config
 from penchant_daemon.indexer import Indexer
 from penchant_daemon.models import ModelMissing, OnnxEmbedder, open_embedder
 from penchant_daemon.models.catalogue import DEFAULT_EMBEDDER, PACKAGED
+from penchant_daemon.models.embedder import CutText
 from penchant_daemon.models.files import sha256_of
 from penchant_daemon.models.open import embedder_key
 from penchant_daemon.models.registry import PulledRecord, pulled_dir, write_record
-from penchant_ranker import Cue, stem, stem_hash
-from penchant_store import ItemFilter, NewEvent, NewMemory, Store
+from penchant_ranker import ENCODE_VERSION, Cue, stem, stem_hash
+from penchant_store import IndexBatch, ItemFilter, NewEvent, NewMemory, Store
 
 DEADLINE_S = 30.0
 
@@ -95,6 +97,11 @@ def until(claim: Callable[[], bool]) -> None:
     while not claim():
         assert time.monotonic() < end, "it did not happen in time"
         tick.wait(0.005)
+
+
+def differing_bits(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> int:
+    """The most bits in which two rows differ; a value next to 0 may fall to either side in another batch."""
+    return int(np.bitwise_count(one ^ other).sum(axis=1).max())
 
 
 def is_complete(store: Store) -> bool:
@@ -220,10 +227,10 @@ def test_one_item_that_breaks_the_model_does_not_stop_the_others(
         def __init__(self) -> None:
             self.__dict__.update(embedder.__dict__)
 
-        def document_ids(self, text: str):  # type: ignore[no-untyped-def]
+        def cut_document(self, text: str) -> CutText:
             if "poison" in text:
                 raise RuntimeError("boom: " + text)
-            return super().document_ids(text)
+            return super().cut_document(text)
 
     remember(store, "one", "the poison", "two", "three")
     indexer = start(lambda _: Fragile())
@@ -252,6 +259,67 @@ def test_reindex_builds_new_vectors_beside_the_old_ones_and_exchanges_them(
     assert float(store.index.snapshot().cosines(embedder.encode_query("the queue")).max()) > 0.3
     assert indexer.reindex() == (DEFAULT_EMBEDDER, 70)
     until(lambda: store.index_in_use() not in (old, new) and indexer.progress().state == "idle")
+
+
+def test_reindex_makes_the_token_vectors_anew(
+    store: Store, start: Callable[..., Indexer], embedder: OnnxEmbedder
+) -> None:
+    texts = [f"note number {i} about the queue" for i in range(40)]
+    remember(store, *texts)
+    indexer = start()
+    until(lambda: is_complete(store) and indexer.progress().state == "idle")
+    items = np.arange(1, 41)
+    before = store.index.snapshot().tokens(items)
+    expected = embedder.encode(store.texts(items)).bits
+    assert np.diff(before.offsets).tolist() == [len(bits) for bits in expected]
+    assert differing_bits(before.bits, np.concatenate(expected)) <= 8
+    old = store.index_in_use()
+    indexer.reindex()
+    until(lambda: store.index_in_use() != old and indexer.progress().state == "idle")
+    after = store.index.snapshot().tokens(items)
+    assert after.offsets.tolist() == before.offsets.tolist()
+    assert differing_bits(after.bits, before.bits) <= 8
+
+
+def test_a_store_without_token_vectors_gets_them_in_the_background_while_its_old_vectors_answer(
+    store: Store, start: Callable[..., Indexer], embedder: OnnxEmbedder
+) -> None:
+    """An index of the release before token vectors, as that release wrote it."""
+    remember(store, *(f"note number {i} about the queue" for i in range(70)))
+    old = f"{embedder.name}-t{ENCODE_VERSION}"
+    items = store.unindexed(old, 100)
+    found = embedder.encode(store.texts(items))
+    store.write_index(old, IndexBatch(items, pooled=found.pooled, h3=found.h3)).result()
+    store.use_index(old)
+    assert len(store.index.snapshot().tokens(items).bits) == 0
+    indexer = start()
+    seen_old = float(store.index.snapshot().cosines(embedder.encode_query("the queue")).max())
+    until(lambda: store.index_in_use() != old and indexer.progress().state == "idle")
+    assert seen_old > 0.3
+    tokens = store.index.snapshot().tokens(items)
+    assert (np.diff(tokens.offsets) > 0).all()
+    assert indexer.embedder.model == DEFAULT_EMBEDDER
+    assert store.index_progress(old) == (0, 70)
+
+
+def test_what_is_forgotten_leaves_no_token_vectors_in_the_files(
+    store: Store, start: Callable[..., Indexer], short_path: Path
+) -> None:
+    remember(store, "The heron nests by the lake.", "Falcon deploys on Thursdays.")
+    indexer = start()
+    until(lambda: is_complete(store) and indexer.progress().state == "idle")
+    snapshot = store.index.snapshot()
+    rows = {text: snapshot.tokens([item]).bits for item, text in enumerate(store.texts([1, 2]), 1)}
+    kept, gone = rows["Falcon deploys on Thursdays."], rows["The heron nests by the lake."]
+    files = [path for path in (short_path / "index").rglob("tokens.data")]
+    assert any(gone[0].tobytes() in path.read_bytes() for path in files)
+    record = next(r for r in store.records([1, 2]) if r.content.startswith("The heron"))
+    store.forget([record.id]).result()
+    for path in files:
+        data = path.read_bytes()
+        assert not any(token.tobytes() in data for token in gone)
+        assert kept.tobytes() in data
+    assert len(store.index.snapshot().tokens([record.item]).bits) == 0
 
 
 def test_another_model_takes_over_when_all_is_embedded_and_recall_never_mixes_them(

@@ -13,11 +13,11 @@ import pytest
 
 from penchant_daemon.config import Config
 from penchant_daemon.errors import InvalidField, NotFound
-from penchant_daemon.models import Embedder, ModelMissing, open_embedder
+from penchant_daemon.models import Embedder, Encodings, ModelMissing, QueryEncoding, open_embedder
 from penchant_daemon.recall import Recall
 from penchant_daemon.wire import RecallRequest, RecallResponse
 from penchant_ranker import cues, embedded_text, stem_hashes
-from penchant_store import IndexBatch, NewEvent, NewMemory, Store
+from penchant_store import IndexBatch, NewEvent, NewMemory, Ragged, Store
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 
@@ -41,15 +41,15 @@ def recall(store: Store, embedder: Embedder) -> Iterator[Recall]:
     made.close()
 
 
-def index(store: Store, embedder: Embedder | None) -> None:
-    """What the indexer does, at once."""
+def index(store: Store, embedder: Embedder | None, with_tokens: bool = True) -> None:
+    """What the indexer does, at once; without token vectors as before there were any."""
     name = embedder.name if embedder else None
     while (items := store.unindexed(name, 500)).size:
         records = store.records(items)
         texts = [r.content for r in records]
         stems = [stem_hashes(t) for t in texts]
         flags = np.array([int(cues(t)) for t in texts], dtype=np.uint32)
-        pooled = None
+        pooled, tokens = None, None
         if embedder is not None:
             prefixed = [
                 embedded_text(
@@ -60,9 +60,15 @@ def index(store: Store, embedder: Embedder | None) -> None:
                 )
                 for r, flag in zip(records, flags, strict=True)
             ]
-            pooled = embedder.encode(prefixed).pooled
+            encoded = embedder.encode(prefixed)
+            pooled = encoded.pooled
+            if with_tokens:
+                starts = np.concatenate(([0], np.cumsum([len(b) for b in encoded.bits]))).astype(np.int64)
+                tokens = Ragged(np.concatenate(encoded.bits), starts)
         offsets = np.concatenate(([0], np.cumsum([len(s) for s in stems]))).astype(np.int64)
-        batch = IndexBatch(items, pooled=pooled, stems=(np.concatenate(stems), offsets), cues=flags)
+        batch = IndexBatch(
+            items, pooled=pooled, stems=(np.concatenate(stems), offsets), cues=flags, tokens=tokens
+        )
         store.write_index(name, batch).result()
         store.write_trigrams(items).result()
 
@@ -122,6 +128,55 @@ def test_what_was_said_is_found_by_meaning_speaker_and_time(
     assert first(recall, "When did Melanie do ceramics?").startswith("I finished my pottery class yesterday")
     assert first(recall, "What pottery did Caroline do in July?") == "I finished my pottery class too!"
     assert first(recall, "Who wants to become a parent?").startswith("I went to the adoption agency")
+
+
+CHAT = [
+    ("Ann", "We spent the whole of Sunday in the workshop, sanding the old table."),
+    ("Bo", "Sounds dusty! Was it the oak one?"),
+    ("Ann", "Yes. Then I varnished it, twice, and my fingers still smell of it."),
+    ("Bo", "The kids threw clay on the wheel and made three wobbly mugs."),
+    ("Ann", "Lovely. Are they glazed yet?"),
+    ("Bo", "Not before next week, the kiln is full."),
+    ("Ann", "My mother flies in on Friday, so the guest room needs paint."),
+    ("Bo", "Take the leftover blue from our hall, there is a full tin."),
+]
+
+
+def test_what_is_asked_in_other_words_is_found_by_token_vectors(
+    store: Store, recall: Recall, embedder: Embedder
+) -> None:
+    log(store, CHAT, "chat", "2026-11-20T10:00:00Z")
+    index(store, embedder)
+    asked = RecallRequest(query="Who did ceramics with children?", limit=1, explain=True)
+    found = recall.recall(asked, "cli").results[0]
+    assert found.content.startswith("The kids threw clay")
+    reasons = {r.feature: r for r in found.reasons or ()}
+    assert "words" not in reasons  # none of the question's words is in it
+    assert reasons["tokens_window"].text.startswith("its words, or those of the turns around it, are near")
+    assert reasons["tokens_window"].contribution > 1.0
+
+
+def test_a_store_without_token_vectors_still_answers_by_words_and_vectors(
+    store: Store, recall: Recall, embedder: Embedder
+) -> None:
+    log(store, CHAT, "chat", "2026-11-20T10:00:00Z")
+    index(store, embedder, with_tokens=False)
+    answer = recall.recall(RecallRequest(query="When is the kiln free?", limit=1), "cli")
+    assert answer.results[0].content == "Not before next week, the kiln is full."
+    assert answer.warnings == []
+
+
+def test_a_turn_whose_token_vectors_are_still_to_come_is_found_beside_those_that_have_them(
+    store: Store, recall: Recall, embedder: Embedder
+) -> None:
+    log(store, CHAT[:-2], "chat", "2026-11-20T10:00:00Z")
+    index(store, embedder)
+    log(store, CHAT[-2:], "chat", "2026-11-20T11:00:00Z")
+    for with_tokens in (None, False):
+        if with_tokens is not None:
+            index(store, embedder, with_tokens=with_tokens)
+        answer = recall.recall(RecallRequest(query="Which paint is left over, the blue?", limit=1), "cli")
+        assert answer.results[0].content.startswith("Take the leftover blue")
 
 
 def test_thirty_lookups_of_two_hundred_facts_each_put_the_right_one_first(
@@ -383,7 +438,10 @@ class MissingEmbedder:
     def encode_query(self, text: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         raise ModelMissing("there is no model here", "penchant models list")
 
-    def encode(self, texts: Sequence[str], *, with_tokens: bool = False) -> object:
+    def encode_question(self, text: str) -> QueryEncoding:
+        raise ModelMissing("there is no model here", "penchant models list")
+
+    def encode(self, texts: Sequence[str], *, with_tokens: bool = False) -> Encodings:
         raise ModelMissing("there is no model here", "penchant models list")
 
 

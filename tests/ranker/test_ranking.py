@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from penchant_ranker import (
     CHAT,
+    CHAT_BY_WORDS,
     CODE,
     FEATURES,
+    MAX_TOKENS,
+    TOKEN_BITS,
+    ContentTokens,
     HandSet,
     Pool,
     Query,
+    QueryTokens,
     Ranking,
     Shown,
     SpeakerNames,
+    TokenVectors,
     Weight,
+    content_tokens,
     cues,
     explain,
     features,
     parse_query,
     rank,
+    stem_hash,
     stem_hashes,
     stems,
 )
@@ -44,6 +54,7 @@ class Turn:
     occurred_at: int = MAY_8
     cosine: float = 0.0
     exact: float = 0.0
+    has_tokens: bool = True
 
 
 def speakers_of(turns: Sequence[Turn]) -> list[str]:
@@ -53,6 +64,43 @@ def speakers_of(turns: Sequence[Turn]) -> list[str]:
 
 def ask(text: str, turns: Sequence[Turn], now: int = NOW) -> Query:
     return parse_query(text, names=SpeakerNames(speakers_of(turns)), now=now)
+
+
+#: Made-up token vectors: every word has random bits of its own, except that these are near one another.
+NEAR = {"ceramics": "pottery", "timber": "wood", "photographs": "pictures"}
+
+
+def token_bits(word: str) -> NDArray[np.uint8]:
+    """48 bytes for a word: near words differ in 60 of their 384 bits, a cosine of 0.88."""
+    root = NEAR.get(word, word)
+    bits = np.random.default_rng(stem_hash(root)).integers(0, 2, TOKEN_BITS, dtype=np.uint8)
+    if root != word:
+        bits[np.random.default_rng(stem_hash(word)).choice(TOKEN_BITS, 60, replace=False)] ^= 1
+    return np.packbits(bits)
+
+
+def tokens_of(text: str) -> tuple[NDArray[np.uint8], ContentTokens]:
+    """The tokens of a text, a word each."""
+    spans = [m.span() for m in re.finditer(r"\w+", text.lower())]
+    content = content_tokens(text.lower(), spans, MAX_TOKENS)
+    found = [token_bits(content.words[i]) for i in content.word_of]
+    return np.array(found, dtype=np.uint8).reshape(-1, TOKEN_BITS // 8), content
+
+
+def with_tokens(pool: Pool, query: Query, turns: Sequence[Turn]) -> Pool:
+    """The pool with token vectors of all turns that have them."""
+    bits, content = tokens_of(query.text)
+    rows = [tokens_of(turns[i].text)[0] for i in (pool.items - 1).tolist()]
+    rows = [
+        row if turns[i].has_tokens else row[:0]
+        for row, i in zip(rows, (pool.items - 1).tolist(), strict=True)
+    ]
+    offsets = np.concatenate(([0], np.cumsum([len(row) for row in rows]))).astype(np.int64)
+    return replace(
+        pool,
+        query_tokens=QueryTokens(bits, content.word_of, content.words),
+        tokens=TokenVectors(np.concatenate(rows), offsets) if rows else None,
+    )
 
 
 def pool_of(query: Query, turns: Sequence[Turn], order: Sequence[int] | None = None) -> Pool:
@@ -117,6 +165,7 @@ CONVERSATION = [
     Turn("", "Melanie", 2, occurred_at=JUNE_8, cosine=0.0),
     Turn("The sunrise paint is stored in the shed.", None, 0, role=0, cosine=0.4),
 ]
+WAYS = pytest.mark.parametrize("has_tokens", [False, True], ids=["by words", "with tokens"])
 QUESTIONS = [
     "When did Melanie paint a sunrise?",
     "What did Caroline say about the support group in June?",
@@ -130,23 +179,32 @@ QUESTIONS = [
 # ---- contracts that hold for every question
 
 
+def pool_either(
+    query: Query, turns: Sequence[Turn], has_tokens: bool, order: Sequence[int] | None = None
+) -> Pool:
+    pool = pool_of(query, turns, order)
+    return with_tokens(pool, query, turns) if has_tokens else pool
+
+
+@WAYS
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_the_order_of_the_input_changes_nothing(question: str) -> None:
+def test_the_order_of_the_input_changes_nothing(question: str, has_tokens: bool) -> None:
     query = ask(question, CONVERSATION)
-    straight = pool_of(query, CONVERSATION)
+    straight = pool_either(query, CONVERSATION, has_tokens)
     ranked = rank(query, straight)
     for seed in range(5):
         order = np.random.default_rng(seed).permutation(len(CONVERSATION)).tolist()
-        shuffled = pool_of(query, CONVERSATION, order)
+        shuffled = pool_either(query, CONVERSATION, has_tokens, order)
         other = rank(query, shuffled)
         assert shuffled.items[other.rows].tolist() == straight.items[ranked.rows].tolist()
         np.testing.assert_allclose(other.scores, ranked.scores, atol=1e-5)
 
 
+@WAYS
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_ranking_twice_gives_the_same_and_changes_no_input(question: str) -> None:
+def test_ranking_twice_gives_the_same_and_changes_no_input(question: str, has_tokens: bool) -> None:
     query = ask(question, CONVERSATION)
-    pool = pool_of(query, CONVERSATION)
+    pool = pool_either(query, CONVERSATION, has_tokens)
     before = {name: np.copy(getattr(pool, name)) for name in ("cosine", "stems", "around", "cues", "items")}
     first, second = rank(query, pool), rank(query, pool)
     assert first.rows.tolist() == second.rows.tolist()
@@ -155,18 +213,20 @@ def test_ranking_twice_gives_the_same_and_changes_no_input(question: str) -> Non
         np.testing.assert_array_equal(getattr(pool, name), copy)
 
 
+@WAYS
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_contributions_add_up_to_the_score(question: str) -> None:
+def test_contributions_add_up_to_the_score(question: str, has_tokens: bool) -> None:
     query = ask(question, CONVERSATION)
-    ranked = rank(query, pool_of(query, CONVERSATION))
+    ranked = rank(query, pool_either(query, CONVERSATION, has_tokens))
     np.testing.assert_allclose(ranked.contributions.sum(axis=1), ranked.scores, atol=1e-4)
     assert ranked.scores.tolist() == sorted(ranked.scores.tolist(), reverse=True)
 
 
+@WAYS
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_every_feature_is_finite_and_flags_stay_between_0_and_1(question: str) -> None:
+def test_every_feature_is_finite_and_flags_stay_between_0_and_1(question: str, has_tokens: bool) -> None:
     query = ask(question, CONVERSATION)
-    values = features(query, pool_of(query, CONVERSATION))
+    values = features(query, pool_either(query, CONVERSATION, has_tokens))
     assert np.isfinite(values).all()
     assert (values >= 0).all()
     for i, feature in enumerate(FEATURES):
@@ -196,7 +256,7 @@ def test_a_weight_of_an_unknown_feature_is_tolerated() -> None:
 
 
 def test_every_weight_names_a_feature_and_every_feature_says_what_it_means() -> None:
-    for model in (CHAT, CODE):
+    for model in (CHAT, CHAT_BY_WORDS, CODE):
         assert {w.feature for w in model.weights} <= set(NAMES)
     assert len(set(NAMES)) == len(NAMES)
     assert all(f.meaning and f.source for f in FEATURES)
@@ -280,6 +340,62 @@ def test_random_conversations_equal_their_slow_twins() -> None:
         np.testing.assert_allclose(column(query, pool, "words_answer"), slow_answer(query, turns), rtol=1e-4)
 
 
+def slow_tokens(query: Query, turns: Sequence[Turn], form: str) -> list[float]:
+    """Token by token, turn by turn, as RANKING of the feature's meaning says it."""
+    bits, content = tokens_of(query.text)
+    df = Counter(h for t in turns for h in set(stem_hashes(t.text).tolist()))
+    n = len(turns)
+    weights = []
+    for i in content.word_of.tolist():
+        found = df[stem_hash(stems(content.words[i])[0])]
+        weights.append(math.log(1 + (n - found + 0.5) / (found + 0.5)))
+    total = sum(weights)
+
+    def near(token: NDArray[np.uint8], turn: Turn) -> float:
+        others, _ = tokens_of(turn.text)
+        if not len(others):
+            return 0.0
+        fewest = min(int(np.bitwise_count(token ^ other).sum()) for other in others)
+        chance = 0.05 + 0.07 * math.log(len(others))
+        return max((math.cos(math.pi * fewest / TOKEN_BITS) - chance) / (1 - chance), 0.0)
+
+    out = []
+    for i, turn in enumerate(turns):
+        score = 0.0
+        for token, weight in zip(bits, weights, strict=True):
+            choices = [near(token, turn)]
+            for j, other in enumerate(turns):
+                if other.session != turn.session or turn.session == 0:
+                    continue
+                if form == "window":
+                    choices.append({0: 1.0, 1: 0.7, 2: 0.5}.get(abs(i - j), 0.35) * near(token, other))
+                elif form == "answer" and j == i - 1 and "?" in other.text:
+                    choices.append(0.85 * near(token, other))
+            score += weight / total * max(choices)
+        out.append(score)
+    return out
+
+
+def test_tokens_equal_their_slow_twins_in_random_conversations() -> None:
+    rng = np.random.default_rng(11)
+    vocabulary = ["pottery", "ceramics", "wood", "timber", "bread", "music", "rain"]
+    for _ in range(10):
+        turns = [
+            Turn(
+                " ".join(rng.choice(vocabulary, size=rng.integers(1, 7))) + rng.choice(["", "?"]),
+                str(rng.choice(["Ann", "Bo"])),
+                int(session),
+            )
+            for session in sorted(rng.integers(0, 4, size=12))
+        ]
+        query = ask(" ".join(rng.choice(vocabulary, size=3, replace=False)), turns)
+        pool = with_tokens(pool_of(query, turns, rng.permutation(12).tolist()), query, turns)
+        for name, form in (("tokens_window", "window"), ("tokens_answer", "answer"), ("tokens", "own")):
+            np.testing.assert_allclose(
+                column(query, pool, name), slow_tokens(query, turns, form), atol=1e-5, err_msg=name
+            )
+
+
 def test_meaning_looks_at_neighbours_and_the_session() -> None:
     query = ask("sunrise", CONVERSATION)
     pool = pool_of(query, CONVERSATION)
@@ -337,6 +453,77 @@ def test_the_answer_after_a_question_is_found_by_the_question_s_words() -> None:
     assert answer[1] == pytest.approx(0.85 * answer[0])
     assert answer[2] == 0.0
     assert rank(query, pool_of(query, turns)).rows.tolist()[-1] == 2
+
+
+def test_other_words_for_the_same_are_found_by_their_tokens() -> None:
+    turns = [
+        Turn("The kiln of our pottery class is hot.", "Ann", 1),
+        Turn("The oven of our cooking class is hot.", "Ann", 2),
+    ]
+    query = ask("Who does ceramics?", turns)
+    assert column(query, pool_of(query, turns), "words_window") == [0.0, 0.0]
+    pool = with_tokens(pool_of(query, turns), query, turns)
+    ranked = rank(query, pool)
+    assert (ranked.model, int(pool.items[ranked.rows[0]])) == (CHAT.name, 1)
+    near = column(query, pool, "tokens_window")
+    assert near[0] > 0.8 > 0.1 > near[1]
+
+
+def test_tokens_of_the_turn_before_count_less_and_of_its_question_more() -> None:
+    turns = [
+        Turn("Do you like ceramics?", "Ann", 1),
+        Turn("Very much so.", "Bo", 1),
+        Turn("We have ceramics.", "Ann", 2),
+        Turn("Very much so.", "Bo", 2),
+        Turn("Nothing here, really.", "Bo", 3),
+    ]
+    query = ask("ceramics", turns)
+    pool = with_tokens(pool_of(query, turns), query, turns)
+    window, answer = column(query, pool, "tokens_window"), column(query, pool, "tokens_answer")
+    assert window[1] == pytest.approx(0.7 * window[0])
+    assert answer[1] == pytest.approx(0.85 * answer[0])
+    assert window[3] == pytest.approx(0.7 * window[2])
+    assert answer[3] < 0.2  # nothing was asked
+
+
+def test_a_fresh_text_without_tokens_stands_beside_those_that_have_them() -> None:
+    turns = [
+        Turn("The deploy key rotates on Mondays.", role=0, cosine=float("nan"), has_tokens=False),
+        Turn("Keys and locks.", role=0, cosine=0.7),
+        Turn("Deploy day.", role=0, cosine=0.6),
+    ]
+    query = ask("On which day does the deploy key rotate?", turns)
+    pool = with_tokens(pool_of(query, turns), query, turns)
+    ranked = rank(query, pool)
+    assert int(pool.items[ranked.rows[0]]) == 1
+    assert column(query, pool, "tokens")[0] > 0.0
+
+
+def test_without_any_tokens_the_weights_are_those_for_words() -> None:
+    turns = [Turn("bread and butter", role=0, has_tokens=False), Turn("a train", role=0, has_tokens=False)]
+    query = ask("bread", turns)
+    pool = with_tokens(pool_of(query, turns), query, turns)
+    ranked = rank(query, pool)
+    assert (ranked.model, int(pool.items[ranked.rows[0]])) == (CHAT_BY_WORDS.name, 1)
+    assert column(query, pool, "tokens_window") == [0.0, 0.0]
+
+
+def test_a_question_for_a_place_is_answered_by_a_name() -> None:
+    turns = [
+        Turn("We went hiking on a mountain for a week", "Ann", 1),
+        Turn("We went hiking on Etna for a whole week", "Ann", 2),
+    ]
+    assert best(ask("Where did Ann go hiking?", turns), turns) == 1
+    query = ask("When did Ann go hiking?", turns)
+    assert column(query, pool_of(query, turns), "names_thing") == [0.0, 0.0]
+
+
+def test_tell_me_does_not_ask_about_me() -> None:
+    turns = [Turn("Use tabs.", session=1, role=2), Turn("Use tabs.", session=2, role=1)]
+    query = ask("Tell me what was said about tabs", turns)
+    assert not query.is_first_person
+    assert column(query, pool_of(query, turns), "speaker") == [0.5, 0.5]
+    assert ask("Tell me what I said about tabs", turns).is_first_person
 
 
 def test_you_said_asks_the_assistant_and_my_asks_the_person() -> None:
@@ -405,6 +592,18 @@ def test_an_explanation_names_what_decided() -> None:
     assert said["date"] == "from 8 May, 2023, the time that the question names (“in May”)"
     assert "“painted”" in said["words_window"]
     assert [r.added for r in reasons] == sorted((r.added for r in reasons), reverse=True)
+
+
+def test_an_explanation_says_that_other_words_are_near() -> None:
+    turns = [Turn("I love pottery.", "Ann", 1), Turn("I love trains.", "Ann", 1)]
+    query = ask("ceramics", turns)
+    pool = with_tokens(pool_of(query, turns), query, turns)
+    ranked = rank(query, pool)
+    for is_alone, words in ((True, "its words are near"), (False, "its words, or those of the turns around")):
+        shown = Shown(turns[0].text, "Ann", "episode", MAY_8, is_alone)
+        reasons = explain(query, ranked.values[0], ranked.contributions[0], shown)
+        said = {r.feature: r.text for r in reasons}
+        assert said["tokens_window"].startswith(words)
 
 
 def test_an_explanation_leaves_out_what_says_nothing() -> None:

@@ -1,7 +1,7 @@
 """Models: the embedder that the daemon runs, the local language model in its own process, and their files."""
 
 from penchant_daemon.models.current import CurrentEmbedder
-from penchant_daemon.models.embedder import Embedder, Encodings, OnnxEmbedder
+from penchant_daemon.models.embedder import Embedder, Encodings, OnnxEmbedder, QueryEncoding
 from penchant_daemon.models.errors import (
     ExportFailed,
     ModelCorrupt,
@@ -24,6 +24,7 @@ __all__ = [
     "ModelLoading",
     "ModelMissing",
     "OnnxEmbedder",
+    "QueryEncoding",
     "PullFailed",
     "WorkerBusy",
     "WorkerFailed",

@@ -10,12 +10,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from penchant_daemon.models.embedder import Encodings, OnnxEmbedder
+from penchant_daemon.models.embedder import Encodings, OnnxEmbedder, QueryEncoding
 from penchant_daemon.models.errors import ModelCorrupt, ModelError, ModelLoading, ModelMissing
 
 __all__ = ["CurrentEmbedder", "EmbedderState"]
 
-Floats = NDArray[np.float32]
 EmbedderState = Literal["ready", "idle", "loading", "missing", "corrupt", "failed"]
 
 RETRY_AFTER_S = 60.0
@@ -138,12 +137,19 @@ class CurrentEmbedder:
         """
         return self.get().encode(texts, with_tokens=with_tokens)
 
-    def encode_query(self, text: str) -> Floats:
+    def encode_query(self, text: str) -> NDArray[np.float32]:
         """As `OnnxEmbedder.encode_query`; never waits long for the model.
+
+        :raises ModelError: as `get`.
+        """
+        return self.get(QUERY_WAIT_S).encode_query(text)
+
+    def encode_question(self, text: str) -> QueryEncoding:
+        """As `OnnxEmbedder.encode_question`; never waits long for the model.
 
         :raises ModelError: as `get`; recall then goes on by words and says so.
         """
-        return self.get(QUERY_WAIT_S).encode_query(text)
+        return self.get(QUERY_WAIT_S).encode_question(text)
 
     def _open(self) -> None:
         wanted = self._wanted

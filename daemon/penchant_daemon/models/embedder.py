@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from penchant_daemon.models.errors import ModelCorrupt, ModelMissing
 from penchant_daemon.models.export import MODEL_FILE, TOKENIZER_FILE
 from penchant_daemon.models.onnx_store import Export
+from penchant_ranker import MAX_TOKENS, TOKEN_BITS, ContentTokens, QueryTokens, content_tokens
 
-__all__ = ["Embedder", "Encodings", "OnnxEmbedder"]
+__all__ = ["CutText", "Embedder", "Encodings", "OnnxEmbedder", "QueryEncoding"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
+TOKEN_BYTES = TOKEN_BITS // 8
 # Per pass, padding included. 512 tokens keep the working memory of a pass under 30 MB (4,096 take 260 MB) and
 # a pass under 0.2 s, and encode as many texts a second as larger batches do (measured at 256 to 8,192).
 MAX_TOKENS_PER_PASS = 512
@@ -33,19 +35,47 @@ _MAX_CHARS_PER_TOKEN = 32
 
 
 @dataclass(frozen=True, slots=True)
+class CutText:
+    """
+    A text as the network takes it.
+
+    :param ids: (k,) int64, special tokens included, at most `max_tokens`.
+    :param kept: (m,) int64, the places of the tokens that are kept for late interaction.
+    """
+
+    ids: Ints
+    kept: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class QueryEncoding:
+    """
+    What one pass says about a question.
+
+    :param pooled: (dim,) float32, L2-normalised.
+    :param tokens: its content tokens as sign bits.
+    """
+
+    pooled: Floats
+    tokens: QueryTokens
+
+
+@dataclass(frozen=True, slots=True)
 class Encodings:
     """
     What one pass says about each text, in the order they were given.
 
     :param pooled: (n, dim) float32, rows L2-normalised.
     :param h3: (n, hidden) float32, mean of hidden layer 3, rows L2-normalised.
-    :param token_ids: per text (k,) int64, special tokens included, at most `max_tokens`.
+    :param cut: the texts as they were cut.
+    :param bits: per text (m, TOKEN_BYTES) uint8, the sign bits of its kept tokens.
     :param tokens: per text (k, hidden) float32, last hidden layer, not normalised; None unless asked for.
     """
 
     pooled: Floats
     h3: Floats
-    token_ids: list[Ints]
+    cut: list[CutText]
+    bits: list[NDArray[np.uint8]]
     tokens: list[Floats] | None = None
 
 
@@ -61,6 +91,8 @@ class Embedder(Protocol):
     def encode(self, texts: Sequence[str], *, with_tokens: bool = False) -> Encodings: ...
 
     def encode_query(self, text: str) -> Floats: ...
+
+    def encode_question(self, text: str) -> QueryEncoding: ...
 
 
 class OnnxEmbedder:
@@ -124,10 +156,6 @@ class OnnxEmbedder:
         """How much of a text counts, special tokens included."""
         return self._export.max_tokens
 
-    def token_ids(self, text: str) -> Ints:
-        """(k,) int64: the tokens that are encoded, special ones included, cut at `max_tokens`."""
-        return np.asarray(self._tokenizer.encode(text[: self._max_chars]).ids, dtype=np.int64)
-
     def encode(self, texts: Sequence[str], *, with_tokens: bool = False) -> Encodings:
         """
         The vectors of texts that are stored. Texts of similar length share a pass; the order given is kept.
@@ -136,40 +164,60 @@ class OnnxEmbedder:
         :return: empty arrays of the right width for no texts.
         """
         # One by one: `encode_batch` would run on threads of its own, at full priority.
-        return self.encode_tokens([self.document_ids(text) for text in texts], with_tokens=with_tokens)
+        return self.encode_cut([self.cut_document(text) for text in texts], with_tokens=with_tokens)
 
-    def document_ids(self, text: str) -> Ints:
-        """(k,) int64: the tokens of a text that is stored, with the model's own prefix for such texts."""
-        return self.token_ids(self._export.document_prompt + text)
+    def cut_document(self, text: str) -> CutText:
+        """A text that is stored, cut into tokens, with the model's own prefix for such texts."""
+        ids, content = self._cut(self._export.document_prompt, text, MAX_TOKENS)
+        return CutText(ids, content.places)
 
-    def encode_tokens(self, ids: list[Ints], *, with_tokens: bool = False) -> Encodings:
+    def encode_cut(self, texts: list[CutText], *, with_tokens: bool = False) -> Encodings:
         """
         As `encode`, of texts that are cut into tokens already. Nearly all of it runs without the
         interpreter's lock, so a thread at idle priority may do it without ever holding up another.
         """
-        pooled = np.zeros((len(ids), self.dim), dtype=np.float32)
-        h3 = np.zeros((len(ids), self.hidden), dtype=np.float32)
-        tokens: list[Floats] = [np.zeros((0, self.hidden), dtype=np.float32)] * len(ids)
-        for batch in _passes([len(row) for row in ids]):
-            outputs = self._run([ids[i] for i in batch], ["pooled", "h3"] + ["tokens"] * with_tokens)
+        pooled = np.zeros((len(texts), self.dim), dtype=np.float32)
+        h3 = np.zeros((len(texts), self.hidden), dtype=np.float32)
+        bits = [np.zeros((0, TOKEN_BYTES), dtype=np.uint8)] * len(texts)
+        tokens: list[Floats] = [np.zeros((0, self.hidden), dtype=np.float32)] * len(texts)
+        for batch in _passes([len(text.ids) for text in texts]):
+            outputs = self._run(
+                [texts[i].ids for i in batch], ["pooled", "h3", "signs"] + ["tokens"] * with_tokens
+            )
             pooled[batch], h3[batch] = outputs[0], outputs[1]
-            if with_tokens:
-                for row, i in enumerate(batch):
-                    tokens[i] = outputs[2][row, : len(ids[i])].copy()
-        return Encodings(pooled, h3, ids, tokens if with_tokens else None)
+            for row, i in enumerate(batch):
+                bits[i] = np.packbits(outputs[2][row, texts[i].kept], axis=1)
+                if with_tokens:
+                    tokens[i] = outputs[3][row, : len(texts[i].ids)].copy()
+        return Encodings(pooled, h3, texts, bits, tokens if with_tokens else None)
 
     def encode_query(self, text: str) -> Floats:
         """(dim,) float32, L2-normalised: the vector of a question, on the calling thread."""
-        return self._run([self.token_ids(self._export.query_prompt + text)], ["pooled"])[0].reshape(-1)
+        return self.encode_question(text).pooled
 
-    def _run(self, rows: Sequence[Ints], outputs: list[str]) -> list[Floats]:
+    def encode_question(self, text: str) -> QueryEncoding:
+        """The vector and the tokens of a question, from one pass on the calling thread."""
+        ids, content = self._cut(self._export.query_prompt, text, self.max_tokens)
+        pooled, signs = self._run([ids], ["pooled", "signs"])
+        bits = np.packbits(signs[0, content.places], axis=1)
+        return QueryEncoding(pooled.reshape(-1), QueryTokens(bits, content.word_of, content.words))
+
+    def _cut(self, prompt: str, text: str, limit: int) -> tuple[Ints, ContentTokens]:
+        """The tokens of a text after the model's prompt, and which of them say something of the text itself."""
+        whole = (prompt + text)[: self._max_chars]
+        cut = self._tokenizer.encode(whole)
+        spans = [(a - len(prompt), b - len(prompt)) if a >= len(prompt) else (0, 0) for a, b in cut.offsets]
+        content = content_tokens(whole[len(prompt) :], spans, limit)
+        return np.asarray(cut.ids, dtype=np.int64), content
+
+    def _run(self, rows: Sequence[Ints], outputs: list[str]) -> list[NDArray[Any]]:
         width = max(len(row) for row in rows)
         ids = np.full((len(rows), width), self._export.pad_id, dtype=np.int64)
         mask = np.zeros((len(rows), width), dtype=np.int64)
         for i, row in enumerate(rows):
             ids[i, : len(row)] = row
             mask[i, : len(row)] = 1
-        found: list[Floats] = self._session.run(outputs, {"input_ids": ids, "attention_mask": mask})
+        found: list[NDArray[Any]] = self._session.run(outputs, {"input_ids": ids, "attention_mask": mask})
         return found
 
 

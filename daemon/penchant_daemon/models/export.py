@@ -2,12 +2,14 @@
 Turns a sentence-transformers model into an ONNX file, once, in a process of its own.
 
 Run as `python -m penchant_daemon.models.export SOURCE TARGET [PARENT]`: torch costs 7 s and 400 MB to import, which
-the daemon must never pay. The network that is written has three outputs, all from one pass:
+the daemon must never pay. The network that is written has four outputs, all from one pass:
 
 - `pooled`  (n, dim) float32, the model's own sentence vector, rows L2-normalised;
 - `h3`      (n, hidden) float32, the mean over tokens of hidden layer 3, rows L2-normalised. It keeps the
   speech act (statement, question, correction) that the last layers lose;
-- `tokens`  (n, n_tokens, hidden) float32, the last hidden layer as it is.
+- `tokens`  (n, n_tokens, hidden) float32, the last hidden layer as it is;
+- `signs`   (n, n_tokens, TOKEN_BITS) bool, what late interaction compares: each token L2-normalised, less the mean
+  over everyday texts of our own, turned by a fixed rotation, above 0 or not.
 
 Afterwards onnxruntime fuses the graph and moves the weights to `weights.bin`, which is mapped into memory
 when loaded: rows of the vocabulary that no text used then cost no RAM.
@@ -22,7 +24,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from penchant_daemon.models.everyday import EVERYDAY
 from penchant_daemon.models.parent import die_with
+from penchant_ranker import TOKEN_BITS, content_tokens
 
 __all__ = ["export"]
 
@@ -41,6 +48,7 @@ PROBES = (
 )
 _LAYER_OF_SPEECH_ACTS = 3
 _MAX_TOKENS = 256
+_ROTATION_SEED = 0
 
 
 def export(source: Path, target: Path) -> None:
@@ -62,6 +70,8 @@ def export(source: Path, target: Path) -> None:
 
     modules: list[Any] = list(model)
     encoder: Any = modules[0].auto_model
+    mean = torch.from_numpy(_mean_token(encoder, tokenizer, max_tokens))
+    turn = torch.from_numpy(rotation(int(encoder.config.hidden_size)))
 
     class Network(torch.nn.Module):
         """The encoder and whatever modules the model adds after it."""
@@ -70,8 +80,10 @@ def export(source: Path, target: Path) -> None:
             super().__init__()
             self.encoder = encoder
             self.rest = torch.nn.ModuleList(modules[1:])
+            self.mean = torch.nn.Buffer(mean)
+            self.turn = torch.nn.Buffer(turn)
 
-        def forward(self, input_ids: Any, attention_mask: Any) -> tuple[Any, Any, Any]:
+        def forward(self, input_ids: Any, attention_mask: Any) -> tuple[Any, Any, Any, Any]:
             out = encoder(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
             tokens = out.last_hidden_state
             features = {"token_embeddings": tokens, "attention_mask": attention_mask, "input_ids": input_ids}
@@ -81,7 +93,8 @@ def export(source: Path, target: Path) -> None:
             layer = min(_LAYER_OF_SPEECH_ACTS, len(out.hidden_states) - 1)
             mask = attention_mask.unsqueeze(-1).to(tokens.dtype)
             h3 = (out.hidden_states[layer] * mask).sum(1) / mask.sum(1)
-            return pooled, torch.nn.functional.normalize(h3, dim=1), tokens
+            signs = (torch.nn.functional.normalize(tokens, dim=2) - self.mean) @ self.turn > 0
+            return pooled, torch.nn.functional.normalize(h3, dim=1), tokens, signs
 
     network = Network().eval()
     sample = tokenizer(["a short text", "and one that is a little longer"], padding=True, return_tensors="pt")
@@ -92,13 +105,14 @@ def export(source: Path, target: Path) -> None:
             (sample["input_ids"], sample["attention_mask"]),
             str(raw),
             input_names=["input_ids", "attention_mask"],
-            output_names=["pooled", "h3", "tokens"],
+            output_names=["pooled", "h3", "tokens", "signs"],
             dynamic_axes={
                 "input_ids": {0: "n", 1: "n_tokens"},
                 "attention_mask": {0: "n", 1: "n_tokens"},
                 "pooled": {0: "n"},
                 "h3": {0: "n"},
                 "tokens": {0: "n", 1: "n_tokens"},
+                "signs": {0: "n", 1: "n_tokens"},
             },
             opset_version=17,
             dynamo=False,
@@ -120,6 +134,38 @@ def export(source: Path, target: Path) -> None:
     (target / DETAILS_FILE).write_text(json.dumps(details, indent=1) + "\n", encoding="utf-8")
 
 
+def rotation(hidden: int) -> NDArray[np.float32]:
+    """A fixed rotation that spreads what a token says evenly over TOKEN_BITS directions: (hidden, TOKEN_BITS).
+
+    Of a longer token it keeps TOKEN_BITS orthogonal directions; a shorter one it turns within a larger room.
+    """
+    size = max(hidden, TOKEN_BITS)
+    orthogonal, upper = np.linalg.qr(np.random.default_rng(_ROTATION_SEED).standard_normal((size, size)))
+    turned = orthogonal * np.sign(np.diag(upper))  # or the signs would be those of the library's taste
+    return np.ascontiguousarray(turned[:hidden, :TOKEN_BITS], dtype=np.float32)
+
+
+def _mean_token(encoder: Any, tokenizer: Any, max_tokens: int) -> NDArray[np.float32]:
+    """The mean of the L2-normalised content tokens of the everyday texts: (hidden,).
+
+    Tokens of a transformer share a direction that says nothing; without it their angles tell more.
+    """
+    import torch
+
+    found = []
+    for text in EVERYDAY:
+        cut = tokenizer(text, truncation=True, max_length=max_tokens, return_offsets_mapping=True)
+        places = content_tokens(text, cut["offset_mapping"], max_tokens).places
+        with torch.no_grad():
+            out = encoder(
+                input_ids=torch.tensor([cut["input_ids"]]),
+                attention_mask=torch.tensor([cut["attention_mask"]]),
+            )
+        tokens = torch.nn.functional.normalize(out.last_hidden_state[0], dim=1)
+        found.append(tokens.numpy()[places])
+    return np.asarray(np.concatenate(found).mean(axis=0), dtype=np.float32)
+
+
 def _optimise(raw: Path, target: Path) -> None:
     import onnxruntime as ort  # type: ignore[import-untyped]
 
@@ -139,7 +185,6 @@ def _optimise(raw: Path, target: Path) -> None:
 
 def _check(model: Any, target: Path, max_tokens: int) -> float:
     """The smallest cosine between the original's vectors and the export's, over the probes."""
-    import numpy as np
     import onnxruntime as ort
     from tokenizers import Tokenizer
 
@@ -155,7 +200,7 @@ def _check(model: Any, target: Path, max_tokens: int) -> float:
     for i, row in enumerate(rows):
         ids[i, : len(row)] = row
         mask[i, : len(row)] = 1
-    pooled, h3, _ = session.run(None, {"input_ids": ids, "attention_mask": mask})
+    pooled, h3 = session.run(["pooled", "h3"], {"input_ids": ids, "attention_mask": mask})
     if not np.isfinite(h3).all():
         raise RuntimeError("the exported model gives numbers that are not finite")
     worst = float((np.asarray(pooled) * originals).sum(1).min())

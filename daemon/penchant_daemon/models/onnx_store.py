@@ -16,6 +16,8 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import penchant_daemon
+import penchant_ranker
 from penchant_daemon.models.errors import ExportFailed, ModelCorrupt
 from penchant_daemon.models.export import DETAILS_FILE, MODEL_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from penchant_daemon.models.files import (
@@ -29,7 +31,7 @@ from penchant_daemon.models.files import (
 __all__ = ["Export", "find_or_export"]
 
 MANIFEST_FILE = "manifest.json"
-EXPORT_FORMAT = 2  # raise it when `export.py` writes something else; older exports are then made anew
+EXPORT_FORMAT = 3  # raise it when `export.py` writes something else; older exports are then made anew
 EXPORT_TIMEOUT_S = 300.0  # takes 8 s for MiniLM on 2 busy cores; larger models have more weights to write
 
 
@@ -122,8 +124,10 @@ def _run_export(name: str, source: Path, target: Path) -> None:
         str(target),
         str(os.getpid()),
     ]
-    packages = str(Path(__file__).parents[2])
-    path = os.pathsep.join(part for part in (packages, os.environ.get("PYTHONPATH", "")) if part)
+    packages = dict.fromkeys(
+        str(Path(file).parents[1]) for file in (penchant_daemon.__file__, penchant_ranker.__file__)
+    )
+    path = os.pathsep.join(part for part in (*packages, os.environ.get("PYTHONPATH", "")) if part)
     try:
         done = subprocess.run(
             command,

@@ -15,8 +15,10 @@ from penchant_daemon.config import Config, Models
 from penchant_daemon.models import ModelCorrupt, ModelMissing, OnnxEmbedder, open_embedder
 from penchant_daemon.models.catalogue import PACKAGED
 from penchant_daemon.models.embedder import MAX_TOKENS_PER_PASS, _passes
+from penchant_daemon.models.export import rotation
 from penchant_daemon.models.onnx_store import find_or_export
 from penchant_daemon.models.open import embedder_key, onnx_cache_dir
+from penchant_ranker import MAX_TOKENS, TOKEN_BITS
 
 SOURCE_ROOTS = [str(Path(__file__).parents[3] / folder) for folder in ("store", "ranker", "daemon")]
 
@@ -51,7 +53,7 @@ def test_a_text_has_the_same_vector_alone_and_in_any_batch(embedder: OnnxEmbedde
         alone = embedder.encode([texts[i]], with_tokens=True)
         assert alone.tokens is not None
         assert float(alone.pooled[0] @ together.pooled[i]) > 0.99999
-        assert together.tokens[i].shape == (len(together.token_ids[i]), 384)
+        assert together.tokens[i].shape == (len(together.cut[i].ids), 384)
         assert np.allclose(alone.tokens[0], together.tokens[i], atol=1e-4)
     assert float(embedder.encode_query(texts[5]) @ together.pooled[5]) > 0.99999
 
@@ -65,9 +67,60 @@ def test_no_texts_give_empty_arrays_of_the_right_width(embedder: OnnxEmbedder) -
 
 def test_an_empty_text_and_a_megabyte_are_encoded(embedder: OnnxEmbedder) -> None:
     found = embedder.encode(["", "word " * 200_000, "\u0000\ud7ff\U0001f600"])
-    assert [len(ids) <= embedder.max_tokens for ids in found.token_ids] == [True] * 3
-    assert len(found.token_ids[1]) == embedder.max_tokens == 256
+    assert [len(cut.ids) <= embedder.max_tokens for cut in found.cut] == [True] * 3
+    assert len(found.cut[1].ids) == embedder.max_tokens == 256
+    assert [len(bits) for bits in found.bits] == [0, MAX_TOKENS, 0]
     assert np.isfinite(found.pooled).all()
+
+
+def test_content_tokens_are_kept_as_the_signs_of_their_turned_vectors(embedder: OnnxEmbedder) -> None:
+    """The share of differing bits is the angle of the vectors that were turned, up to what 384 signs can tell."""
+    text = "Melanie (1:56 pm on 8 May, 2023): I painted the sunrise over the lake, and then we cooked."
+    found = embedder.encode(
+        [text, "We did the cooking after painting a picture of a sunrise."], with_tokens=True
+    )
+    assert found.tokens is not None
+    words = ["melanie", "1", "56", "pm", "8", "may", "202", "##3", "painted", "sunrise", "lake", "cooked"]
+    assert len(found.cut[0].kept) == len(found.bits[0]) == len(words)
+    assert found.bits[0].dtype == np.uint8 and found.bits[0].shape[1] * 8 == TOKEN_BITS
+    vectors, bits = [], []
+    for i in range(2):
+        kept = found.tokens[i][found.cut[i].kept]
+        vectors.append(kept / np.linalg.norm(kept, axis=1, keepdims=True))
+        bits.append(found.bits[i])
+    # What is subtracted before the signs are taken is in the export; a mean over these few tells nearly the same.
+    centred = [v - np.concatenate(vectors).mean(axis=0) for v in vectors]
+    centred = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in centred]
+    cosines = centred[0] @ centred[1].T
+    differing = np.bitwise_count(bits[0][:, None] ^ bits[1][None]).sum(axis=2, dtype=np.int64)
+    estimates = np.cos(np.pi * differing / TOKEN_BITS)
+    assert float(np.corrcoef(cosines.ravel(), estimates.ravel())[0, 1]) > 0.9
+    painted, cooked = words.index("painted"), words.index("cooked")
+    second = ["cooking", "painting", "picture", "sunrise"]
+    assert [second[j] for j in estimates.argmax(axis=1)[[painted, cooked]]] == ["painting", "cooking"]
+
+
+def test_a_question_s_tokens_come_with_its_vector_and_equal_those_of_the_same_text(
+    embedder: OnnxEmbedder,
+) -> None:
+    text = "Which ceramics did she paint?"
+    asked, stored = embedder.encode_question(text), embedder.encode([text])
+    assert float(asked.pooled @ stored.pooled[0]) > 0.99999
+    assert asked.tokens.words == ("ceramics", "paint")
+    assert asked.tokens.word_of.tolist() == sorted(asked.tokens.word_of.tolist())
+    differing = np.bitwise_count(asked.tokens.bits ^ stored.bits[0]).sum(axis=1)
+    assert differing.max() <= 4  # of 384: a value next to 0 may fall to either side
+    assert len(embedder.encode_question("?").tokens.bits) == 0
+
+
+@pytest.mark.parametrize("hidden", [32, 384, 768])
+def test_the_rotation_keeps_angles_whatever_the_width_of_a_model_is(hidden: int) -> None:
+    turn = rotation(hidden)
+    assert turn.shape == (hidden, TOKEN_BITS)
+    assert np.array_equal(turn, rotation(hidden))
+    small = min(hidden, TOKEN_BITS)
+    square = turn @ turn.T if hidden == small else turn.T @ turn
+    assert np.allclose(square, np.eye(small), atol=1e-5)
 
 
 def test_a_pass_never_exceeds_its_budget_and_every_text_is_in_one() -> None:
