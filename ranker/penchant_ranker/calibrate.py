@@ -19,7 +19,7 @@ FEW_CASES_MARGIN = 0.05
 ISOTONIC_CASES = 1_000
 N_BINS = 10
 #: Pull of the coefficients of standardised features towards 0.
-RIDGE = 1.0
+RIDGE = 0.1
 
 _Floats = NDArray[np.float64]
 
@@ -191,7 +191,7 @@ def read_calibration(text: str) -> Calibration:
     """
     try:
         found = json.loads(text)
-        names = tuple(found["names"])
+        names = tuple(found["names"]) if isinstance(found["names"], list) else (None,)
         means, spreads, coefficients = (
             _numbers(found[key], len(names)) for key in ("means", "spreads", "coefficients")
         )
@@ -243,17 +243,16 @@ def _logistic_fit(standard: _Floats, is_right: NDArray[np.bool_]) -> _Floats:
 
 
 def _curve(chances: _Floats, is_right: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
-    """The isotonic curve's corners: a point at the middle of each level."""
+    """The isotonic curve's corners: the first and the last point of each level."""
     at, index, counts = np.unique(chances, return_inverse=True, return_counts=True)
     share = np.bincount(index, weights=is_right) / counts
     levels = isotonic(share, counts.astype(np.float64))
     starts = np.flatnonzero(np.append(True, levels[1:] != levels[:-1]))
     ends = np.append(starts[1:], len(levels))
-    points = []
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        n = float(counts[start:end].sum())
-        # No level is so sure that nothing could be otherwise.
-        level = (levels[start] * n + 1.0) / (n + 2.0)
-        points.append((float(np.average(at[start:end], weights=counts[start:end])), float(level)))
-    smoothed = isotonic(np.array([level for _, level in points]))
-    return tuple((a, float(b)) for (a, _), b in zip(points, smoothed.tolist(), strict=True))
+    n = np.add.reduceat(counts, starts)
+    # No level is so sure that nothing could be otherwise.
+    smoothed = isotonic((levels[starts] * n + 1.0) / (n + 2.0), n.astype(np.float64))
+    points = {}
+    for start, end, level in zip(starts.tolist(), ends.tolist(), smoothed.tolist(), strict=True):
+        points[float(at[start])] = points[float(at[end - 1])] = level
+    return tuple(points.items())

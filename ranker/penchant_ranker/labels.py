@@ -235,37 +235,49 @@ def within_rate(agents: _Ints, at: _Floats, per_minute: int = 10, per_day: int =
     return counted
 
 
-def capped_shares(weights: _Floats, agents: _Ints, max_share: float = 0.5, n_free: float = 100.0) -> _Floats:
-    """Weights such that no agent carries more than its share of them.
+def capped_shares(
+    weights: _Floats,
+    agents: _Ints,
+    at: _Floats,
+    max_share: float = 0.25,
+    n_free: float = 20.0,
+    n_free_first: float = 100.0,
+) -> _Floats:
+    """Weights such that no agent outweighs those that were heard before it.
 
     :param weights: (n,) of rows.
     :param agents: (n,) rows of `NOBODY` and of `PERSON` are left as they are.
-    :param max_share: the largest part of all outcomes' weight that one agent may have.
-    :param n_free: up to this weight an agent is not cut: most people work with one assistant, and try others.
+    :param at: (n,) seconds since 1970: an agent's record is on how many days, then in how many hours it was heard.
+    :param max_share: the largest part that an agent may have of its own weight and that of those with a longer record.
+    :param n_free: up to this weight a newcomer is not cut.
+    :param n_free_first: the same for those that share the longest record; they have at most as much as all others of
+        them together. One whose record is the longest alone is not cut: there is nobody to hold it against, and most
+        people work with one assistant.
 
-    An agent over its share is cut to it, all its rows by the same factor. One alone is not cut: there is no
-    other voice that it could drown.
+    An agent over its share is cut to it, all its rows by the same factor. A flood makes no record: it is a day's work
+    however much of it there is.
     """
-    is_agent = agents >= 0
-    if len(np.unique(agents[agents != NOBODY])) < 2 or not is_agent.any():
-        return weights.copy()
-    numbers, index = np.unique(agents[is_agent], return_inverse=True)
-    totals = np.bincount(index, weights=weights[is_agent], minlength=len(numbers))
-    person = float(weights[agents == PERSON].sum())
-    # Cutting one agent makes the whole smaller, and with it the share of the next: the largest total that
-    # all may have is where it holds for all at once.
-    order = np.argsort(-totals, kind="stable")
-    allowed = totals.copy()
-    for n_cut in range(1, len(totals) + 1):
-        rest = person + float(totals[order[n_cut:]].sum())
-        if n_cut * max_share >= 1.0:
-            break
-        limit = max(n_free, max_share * rest / (1.0 - n_cut * max_share))
-        allowed = np.minimum(totals, limit)
-        if n_cut == len(totals) or totals[order[n_cut]] <= limit:
-            break
     out = weights.copy()
-    out[is_agent] *= (allowed / np.where(totals > 0, totals, 1.0))[index]
+    numbers = [agent for agent in np.unique(agents).tolist() if agent >= 0]
+    rows = {agent: agents == agent for agent in numbers}
+    totals = {agent: float(weights[rows[agent]].sum()) for agent in numbers}
+    records = {
+        agent: (len(np.unique(at[own] // _DAY_S)), len(np.unique(at[own] // 3600.0)))
+        for agent, own in rows.items()
+    }
+    person = float(weights[agents == PERSON].sum())
+    longest = max(records.values(), default=(0, 0))
+    allowed: dict[int, float] = {}
+    for agent in sorted(numbers, key=lambda a: records[a], reverse=True):
+        before = person + sum(allowed[a] for a in allowed if records[a] > records[agent])
+        beside = person + sum(totals[a] for a in numbers if a != agent and records[a] == longest)
+        if records[agent] < longest:
+            limit = max(n_free, max_share / (1.0 - max_share) * before)
+        else:
+            limit = max(n_free_first, beside) if beside > person else np.inf
+        allowed[agent] = min(totals[agent], limit)
+        if totals[agent] > limit:
+            out[rows[agent]] *= limit / totals[agent]
     return out
 
 
@@ -294,7 +306,7 @@ def labelled(
     now: float,
     per_minute: int = 10,
     per_day: int = 200,
-    max_share: float = 0.5,
+    max_share: float = 0.25,
 ) -> LabelledLists:
     """Impressions and their outcomes as training data.
 
@@ -340,12 +352,19 @@ def labelled(
         first += len(impression.outcomes)
         outcomes = [o for o, is_heard in zip(impression.outcomes, heard, strict=True) if is_heard]
         _teach(lists, int(offsets[i]), impression.is_shown, outcomes)
+        # What came too fast is not heard; but of those rows it is known that they are not unlabelled.
+        heard_rows = {o.row for o in outcomes}
+        unheard = [
+            o.row for o in impression.outcomes if o.kind is not Kind.REASKED and o.row not in heard_rows
+        ]
+        lists.weights[offsets[i] + np.array(unheard, dtype=np.int64)] = 0.0
     is_labelled = lists.rungs != UNLABELLED
     # What was wanted and not shown needs no correction for where it stood.
     seen = is_labelled & is_shown
     lists.weights[seen] *= np.minimum(1.0 / chances[seen], MAX_INVERSE_PROPENSITY)
     lists.weights[:] *= decay((now - lists.at) / _DAY_S)[lists.list_of]
-    return replace(lists, weights=capped_shares(lists.weights, lists.agents, max_share))
+    times = lists.at[lists.list_of]
+    return replace(lists, weights=capped_shares(lists.weights, lists.agents, times, max_share))
 
 
 def _teach(lists: LabelledLists, first: int, is_shown: _Bools, outcomes: Sequence[Outcome]) -> None:
