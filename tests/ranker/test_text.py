@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import numpy as np
@@ -45,6 +46,18 @@ NOW = int(datetime(2026, 11, 24, 10, tzinfo=UTC).timestamp())  # a Tuesday
         ("数据库", "我们迁移了数据库"),
         ("데이터베이스", "데이터베이스를 옮겼다"),
         ("ＡＰＩ", "the api"),
+        ("这个药怎么吃", "药一天吃三次"),
+        ("薬の飲み方", "食後に薬を二錠"),
+        ("めがね", "メガネを直す"),
+        ("バックアップ", "ﾊﾞｯｸｱｯﾌﾟ先は札幌"),
+        ("Wer prüft die Rechnungen?", "Sie prüft jede Rechnung."),
+        ("Wie oft werden die Fenster geputzt?", "Fensterputzer kommen alle drei Monate."),
+        ("Wo sind die Reifen für den Winter?", "Die Winterreifen lagern beim Händler."),
+        ("Wann ist die Datenbankmigration?", "Die Migration der Datenbank ist am Sonntag."),
+        ("Wie viel hat die Vereinskasse?", "Der Verein hat kein Geld."),
+        ("Wie komme ich nach Koeln?", "Der Zug nach Köln fährt um acht."),
+        ("¿Qué ofertas he rechazado?", "Rechacé la oferta de la empresa."),
+        ("¿Cada cuánto hay que regar las plantas?", "Regamos cada dos días."),
     ],
 )
 def test_question_and_document_share_stems(question: str, document: str) -> None:
@@ -53,6 +66,44 @@ def test_question_and_document_share_stems(question: str, document: str) -> None
 
 def test_stop_words_are_left_out_and_order_is_kept() -> None:
     assert stems("The dog and the cat saw a dog") == ["dog", "cat", "saw", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("question", "document"),
+    [
+        ("Wo ist der Schlüssel?", "Der Hund schläft."),
+        ("Wann ist der Zahnarzt dran?", "Der Zahnriemen ist gerissen."),
+        ("这是什么？", "那是谁的？"),
+        ("何ですか", "誰ですよ"),
+    ],
+)
+def test_small_words_and_scraps_join_nothing(question: str, document: str) -> None:
+    shared = set(stems(question)) & set(stems(document))
+    assert shared <= {"zahn", "です"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The report of the configuration was submitted after a conversation about documentation",
+        "configuration documentation internationalization",
+        "im = Image.open(path); im.save(path) reads the documentation of the library",
+        "def clear(): Clear all indexes in the es core",
+        "What hat did her son wear in the war?",
+    ],
+)
+def test_english_and_code_gain_no_words_of_other_languages(text: str) -> None:
+    assert words(text) == [word.lower() for word in re.findall(r"\w+", text)]
+
+
+def test_english_words_are_found_though_other_languages_have_them_for_small_words() -> None:
+    assert stems("What hat did her son wear in the war?") == ["hat", "son", "wear", "war"]
+
+
+def test_what_a_word_may_be_made_of_comes_after_the_text() -> None:
+    assert words("Wo ist Anna Steinbrecher?")[:4] == ["wo", "ist", "anna", "steinbrecher"]
+    names = SpeakerNames(["Anna Steinbrecher", "Anna Maier"])
+    assert parse_query("Wo wohnt jetzt Anna Steinbrecher?", names=names, now=NOW).speakers == (0,)
 
 
 def test_hashes_are_the_stems_hashes() -> None:
