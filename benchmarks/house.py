@@ -21,7 +21,7 @@ from penchant_daemon.config import Config
 from penchant_daemon.indexer import index_key as key_of
 from penchant_daemon.models.registry import find_model
 from penchant_daemon.wire import RecallRequest
-from penchant_ranker import cues, stem_hashes
+from penchant_ranker import MAX_TOKENS, TOKEN_BITS, cues, stem_hashes
 from penchant_store import IndexBatch, NewEvent, Ragged, Store
 
 PENCHANT = Path(sys.executable).parent / "penchant"
@@ -146,7 +146,12 @@ def _fill_vectors(store: Store, key: str, random: np.random.Generator) -> None:
     while (items := store.unindexed(key, BATCH)).size:
         drawn = random.standard_normal((items.size, DIM)).astype(np.float32)
         pooled = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
-        store.write_index(key, IndexBatch(items, pooled=pooled, h3=pooled)).result()
+        # A text of a conversation keeps about as many tokens as it has stems.
+        n_stems = np.diff(store.index.snapshot().stems(items).offsets)
+        offsets = np.concatenate(([0], np.cumsum(np.minimum(n_stems, MAX_TOKENS)))).astype(np.int64)
+        bits = random.integers(0, 256, (int(offsets[-1]), TOKEN_BITS // 8), dtype=np.uint8)
+        batch = IndexBatch(items, pooled=pooled, h3=pooled, tokens=Ragged(bits, offsets))
+        store.write_index(key, batch).result()
     store.use_index(key)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("recall_latency", "write_throughput", "import_throughput", "memory_size")
+NAMES = ("recall_latency", "ranking_latency", "write_throughput", "import_throughput", "memory_size")
 
 
 def main() -> int:

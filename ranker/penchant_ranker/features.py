@@ -219,9 +219,11 @@ def _token_parts(query: Query, pool: Pool, word_parts: _Values) -> _Values:
     weights = token_weights(tokens, terms, bm25.idf(pool.document_frequency, pool.n_documents))
     used = np.flatnonzero(weights)
     near = nearness(tokens.bits[used], vectors)
-    holds = (word_parts[:-1] > 0) @ terms[used].T
+    is_known = ~np.isnan(pool.cosine)  # tokens come with the vector
+    if not is_known.all():
+        near = estimated(near, (word_parts[:-1] > 0) @ terms[used].T, is_known)
     parts = np.zeros((len(near) + 1, len(used)), dtype=np.float32)
-    parts[:-1] = estimated(near, holds) * weights[used]
+    np.multiply(near, weights[used], out=parts[:-1])
     return parts
 
 
@@ -256,14 +258,11 @@ def _speaker(query: Query, pool: Pool) -> NDArray[np.float32]:
 
 def _length(pool: Pool) -> NDArray[np.float32]:
     """How long a text is for its role, 0 to 1; 0.5 is average."""
-    logs = np.log1p(pool.n_chars.astype(np.float32))
-    kinds = np.where(pool.is_kept, -1, np.where(pool.is_person, ROLE_OTHER, pool.role)).astype(np.int64)
-    out = np.full(len(logs), 0.5, dtype=np.float32)
-    for kind in np.unique(kinds):
-        rows = kinds == kind
-        if kind == -1:
-            continue  # a memory is as long as its statement needs
-        spread = float(logs[rows].std())
-        if spread > 1e-6:
-            out[rows] = np.clip(0.5 + (logs[rows] - logs[rows].mean()) / (4.0 * spread), 0.0, 1.0)
-    return out
+    logs = np.log1p(pool.n_chars.astype(np.float64))
+    kinds = np.where(pool.is_kept, 4, np.where(pool.is_person, ROLE_OTHER, pool.role)).astype(np.int64)
+    count = np.maximum(np.bincount(kinds, minlength=5), 1)
+    mean = np.bincount(kinds, logs, minlength=5) / count
+    spread = np.sqrt(np.bincount(kinds, (logs - mean[kinds]) ** 2, minlength=5) / count)
+    spread[4] = 0.0  # a memory is as long as its statement needs
+    by_kind = np.where(spread > 1e-6, 4.0 * spread, np.inf)
+    return np.clip(0.5 + (logs - mean[kinds]) / by_kind[kinds], 0.0, 1.0).astype(np.float32)

@@ -91,10 +91,10 @@ class QueryTokens:
 
 @dataclass(frozen=True, slots=True)
 class TokenVectors:
-    """The tokens of some texts, one after another; a text without any is one whose tokens are not known.
+    """The tokens of some texts, one after another.
 
     :param bits: (t, TOKEN_BYTES) uint8.
-    :param offsets: (n + 1,) int64, where each text starts.
+    :param offsets: (n + 1,) int64, where each text starts. A text of stop words has no tokens.
     """
 
     bits: NDArray[np.uint8]
@@ -142,8 +142,8 @@ def token_weights(
 
 
 def nearness(query: NDArray[np.uint8], tokens: TokenVectors) -> NDArray[np.float32]:
-    """How near each text comes to each token of a query: (n, q) float32, 0 for no nearer than chance, 1 for the
-    same; NaN for a text without tokens.
+    """How near each text comes to each token of a query: (n, q) float32, 0 for no nearer than chance (or without any
+    token), 1 for the same.
 
     The cosine of the nearest token, less what the nearest of so many tokens reaches by chance: else long texts are
     near to everything (BEAM dev hit@10 0.726 -> 0.765, LoCoMo dev recall@10 0.824 -> 0.830).
@@ -153,7 +153,7 @@ def nearness(query: NDArray[np.uint8], tokens: TokenVectors) -> NDArray[np.float
     Source: Khattab and Zaharia (2020), ColBERT, equation 3 (the maximum, before its sum); the correction is ours.
     """
     lengths = np.diff(tokens.offsets)
-    near = np.full((len(lengths), len(query)), np.nan, dtype=np.float32)
+    near = np.zeros((len(lengths), len(query)), dtype=np.float32)
     full = np.flatnonzero(lengths)
     if not len(full) or not len(query):
         return near
@@ -178,27 +178,24 @@ def _differing(query: NDArray[np.uint8], bits: NDArray[np.uint8]) -> NDArray[np.
     return out
 
 
-def estimated(near: NDArray[np.float32], has_word: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """`near` with texts without tokens taken to be as near as their words say, or they could not be found beside
-    those that have tokens (a text written a moment ago has none).
+def estimated(
+    near: NDArray[np.float32], has_word: NDArray[np.bool_], is_known: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """`near` with texts whose tokens are not known taken to be as near as their words say, or they could not be found
+    beside the others (a text written a moment ago has none yet).
 
-    A text that holds a token's word is as near to it as the middle one of those that hold it and have tokens; without
-    the word, as the middle one of the rest. With no tokens at all everything is 0, which says nothing.
+    A text that holds a token's word is as near to it as the middle one of those that hold it and are known; without
+    the word, as the middle one of the rest.
 
     :param has_word: (n, q) bool, whether each text holds the word of each token of the query.
+    :param is_known: (n,) bool, some of them True.
     """
-    missing = np.isnan(near).all(axis=1) if near.shape[1] else np.zeros(len(near), dtype=np.bool_)
-    if not missing.any():
-        return near
-    known = ~missing
     out = near.copy()
-    out[missing] = 0.0
-    if not known.any():
-        return out
     for column in range(near.shape[1]):
-        values, holds = near[known, column], has_word[known, column]
+        values, holds = near[is_known, column], has_word[is_known, column]
         without = float(np.median(values[~holds])) if not holds.all() else 0.0
         # With nothing to compare to, a word stands for itself.
         with_word = float(np.median(values[holds])) if holds.any() else 1.0
-        out[missing, column] = np.where(has_word[missing, column], max(with_word, without), without)
+        guessed = np.where(has_word[~is_known, column], max(with_word, without), without)
+        out[~is_known, column] = guessed
     return out

@@ -172,11 +172,8 @@ def test_a_turn_whose_token_vectors_are_still_to_come_is_found_beside_those_that
     log(store, CHAT[:-2], "chat", "2026-11-20T10:00:00Z")
     index(store, embedder)
     log(store, CHAT[-2:], "chat", "2026-11-20T11:00:00Z")
-    for with_tokens in (None, False):
-        if with_tokens is not None:
-            index(store, embedder, with_tokens=with_tokens)
-        answer = recall.recall(RecallRequest(query="Which paint is left over, the blue?", limit=1), "cli")
-        assert answer.results[0].content.startswith("Take the leftover blue")
+    answer = recall.recall(RecallRequest(query="Which paint is left over, the blue?", limit=1), "cli")
+    assert answer.results[0].content.startswith("Take the leftover blue")
 
 
 def test_thirty_lookups_of_two_hundred_facts_each_put_the_right_one_first(
