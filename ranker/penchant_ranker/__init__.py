@@ -1,10 +1,42 @@
 """Ranking, pure: arrays and dataclasses in, scores and explanations out; no files, clock or sockets."""
 
+from .calibrate import (
+    Calibration,
+    Quality,
+    calibrate,
+    quality,
+    read_calibration,
+    threshold,
+    write_calibration,
+)
 from .cues import CUES_VERSION, Cue, cues, is_code
 from .encode import ENCODE_VERSION, date_in_words, embedded_text
+from .errors import (
+    BadTrainingData,
+    ModelCorrupt,
+    ModelError,
+    ModelForeign,
+    ModelNeedsFeatures,
+    RankerError,
+    TooFewOutcomes,
+)
 from .explain import Contribution, Shown, explain
 from .features import FEATURES, Feature, Pool, features
+from .gate import Comparison, Decision, Shadow, compare, decide, shadow, split_by_time
 from .hand_set import CHAT, CHAT_BY_WORDS, CODE, HandSet, Weight
+from .labels import (
+    ACTED_ON_STRENGTH,
+    NOBODY,
+    PERSON,
+    QUOTED_STRENGTH,
+    Impression,
+    Kind,
+    LabelledLists,
+    Outcome,
+    labelled,
+    propensity,
+    regret,
+)
 from .late import (
     LATE_VERSION,
     MAX_TOKENS,
@@ -14,6 +46,9 @@ from .late import (
     TokenVectors,
     content_tokens,
 )
+from .learn_linear import Posterior, update
+from .learn_trees import MIN_LISTS as MIN_TREE_LISTS
+from .learn_trees import train_trees
 from .linear import Ranking, rank
 from .metrics import (
     all_at,
@@ -25,12 +60,17 @@ from .metrics import (
     recall_at,
     reciprocal_rank,
 )
+from .model import LinearModel, Model, TreeModel, digest, read_model, write_model
 from .query import MAX_QUERY_CHARS, ROLE_SPEAKERS, Query, SpeakerNames, clean, parse_query
 from .select import estimated_tokens, select
 from .text import TEXT_VERSION, stem, stem_hash, stem_hashes, stems, words
+from .use import MIN_SHARE as MIN_USED_SHARE
+from .use import is_reasked, used_shares
+from .votes import SUSPECT_LIKELIHOOD_RATIO, Source, Standing, Votes, vote
 from .when import TimeRange, match_ranges, time_ranges
 
 __all__ = [
+    "ACTED_ON_STRENGTH",
     "CHAT",
     "CHAT_BY_WORDS",
     "CODE",
@@ -40,48 +80,97 @@ __all__ = [
     "LATE_VERSION",
     "MAX_QUERY_CHARS",
     "MAX_TOKENS",
+    "MIN_TREE_LISTS",
+    "MIN_USED_SHARE",
+    "NOBODY",
+    "PERSON",
+    "QUOTED_STRENGTH",
     "ROLE_SPEAKERS",
+    "SUSPECT_LIKELIHOOD_RATIO",
     "TEXT_VERSION",
     "TOKEN_BITS",
+    "BadTrainingData",
+    "Calibration",
+    "Comparison",
     "ContentTokens",
     "Contribution",
     "Cue",
+    "Decision",
     "Feature",
     "HandSet",
+    "Impression",
+    "Kind",
+    "LabelledLists",
+    "LinearModel",
+    "Model",
+    "ModelCorrupt",
+    "ModelError",
+    "ModelForeign",
+    "ModelNeedsFeatures",
+    "Outcome",
     "Pool",
+    "Posterior",
+    "Quality",
     "Query",
     "QueryTokens",
+    "RankerError",
     "Ranking",
+    "Shadow",
     "Shown",
+    "Source",
     "SpeakerNames",
+    "Standing",
     "TimeRange",
     "TokenVectors",
+    "TooFewOutcomes",
+    "TreeModel",
+    "Votes",
     "Weight",
     "all_at",
     "auroc",
     "auroc_interval",
     "bootstrap_interval",
+    "calibrate",
     "clean",
+    "compare",
     "content_tokens",
     "cues",
     "date_in_words",
+    "decide",
+    "digest",
     "embedded_text",
     "estimated_tokens",
     "explain",
     "features",
     "hit_at",
     "is_code",
+    "is_reasked",
+    "labelled",
     "match_ranges",
     "ndcg_at",
     "parse_query",
+    "propensity",
+    "quality",
     "rank",
+    "read_calibration",
+    "read_model",
     "recall_at",
     "reciprocal_rank",
+    "regret",
     "select",
+    "shadow",
+    "split_by_time",
     "stem",
     "stem_hash",
     "stem_hashes",
     "stems",
+    "threshold",
     "time_ranges",
+    "train_trees",
+    "update",
+    "used_shares",
+    "vote",
     "words",
+    "write_calibration",
+    "write_model",
 ]
