@@ -18,6 +18,7 @@ from benchmarks.texts import Message, Writer
 from penchant_daemon import lifecycle
 from penchant_daemon.client import Client
 from penchant_daemon.config import Config
+from penchant_daemon.indexer import TEXTS_BY
 from penchant_daemon.indexer import index_key as key_of
 from penchant_daemon.models.registry import find_model
 from penchant_daemon.wire import RecallRequest
@@ -121,6 +122,7 @@ def fill(home: Path, n: int, seed: int, *, vectors: bool = True) -> list[str]:
             part = messages[start : start + BATCH]
             store.add_events([event_of(message) for message in part]).result()
             texts += [message.content for message in part]
+        store.use_text_version(TEXTS_BY).result()
         while (items := store.unindexed(None, BATCH)).size:
             contents = store.texts(items)
             stems = [stem_hashes(content) for content in contents]

@@ -28,10 +28,18 @@ from penchant_daemon.models.errors import ModelError, ModelMissing
 from penchant_daemon.models.registry import Model, find_model, list_models
 from penchant_daemon.pace import CpuShare, RecallGate, idle_executor, return_free_memory
 from penchant_daemon.wire import IndexOut, ModelOut, Problem
-from penchant_ranker import ENCODE_VERSION, LATE_VERSION, cues, embedded_text, stem_hashes
+from penchant_ranker import (
+    CUES_VERSION,
+    ENCODE_VERSION,
+    LATE_VERSION,
+    TEXT_VERSION,
+    cues,
+    embedded_text,
+    stem_hashes,
+)
 from penchant_store import IndexBatch, MemoryRecord, Ragged, Store, StoreError
 
-__all__ = ["Indexer", "index_key"]
+__all__ = ["TEXTS_BY", "Indexer", "index_key"]
 
 WORDS_BATCH = 256
 VECTORS_BATCH = 32
@@ -44,6 +52,9 @@ WRITE_TIMEOUT_S = 60.0
 PREPARE_WAIT_S = 1.0  # for the next embedder; its first export takes 10 s, in which new items are indexed
 TRIM_AFTER_BATCHES = 8  # of vectors: then the memory that they took is given back once there is a rest
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
+
+#: In which way stems and cues are computed; the store forgets those of another way.
+TEXTS_BY = f"t{TEXT_VERSION}-c{CUES_VERSION}"
 
 log = logger(__name__)
 
@@ -94,6 +105,7 @@ class Indexer:
         self._detail: str | None = None
         self._error: Exception | None = None
         self._retry_s = FIRST_RETRY_S
+        self._is_version_said = False  # in which way stems and cues are computed
         self._one_by_one = False
         self._look_for_trigrams = True  # looking costs 30 ms at 100,000 items: once, then after new words
         self._skipped: set[int] = set()
@@ -208,6 +220,10 @@ class Indexer:
         if reason is not None:
             self._say("paused", reason)
             return False
+        if not self._is_version_said:
+            if self._store.use_text_version(TEXTS_BY).result(WRITE_TIMEOUT_S):
+                log.info("texts_indexed_anew", version=TEXTS_BY)
+            self._is_version_said = True
         return self._index_words() or self._index_trigrams() or self._index_vectors() or self._rebuild()
 
     def _index_words(self) -> bool:

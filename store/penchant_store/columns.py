@@ -22,6 +22,7 @@ from penchant_store.errors import StoreError, StoreFull, StoreReadOnly
 from penchant_store.records import Ints
 
 _FIRST_ROWS = 1_024
+_CLEAR_BYTES = 1 << 20  # at a time
 
 
 def os_error(error: OSError, path: Path) -> StoreError:
@@ -116,6 +117,13 @@ class Column:
         with self._lock:
             self._put(start * self._row_bytes, bytes(rows * self._row_bytes))
 
+    def clear(self) -> None:
+        """Overwrites all rows with zeros."""
+        step = max(1, _CLEAR_BYTES // self._row_bytes)
+        for start in range(0, self._rows, step):
+            self.zero(start, min(step, self._rows - start))
+        self.sync()
+
     def sync(self) -> None:
         """Waits until what was written is on disk."""
         try:
@@ -149,7 +157,9 @@ class RaggedColumn:
         return np.asarray(spans[items, 1], dtype=np.int64)
 
     def write(self, items: Ints, data: npt.NDArray[Any], offsets: Ints) -> None:
-        """Appends the data of some items and points their spans to it."""
+        """Appends the data of some items and points their spans to it; data that they had is overwritten."""
+        for item in items[self.lengths(items) > 0].tolist():
+            self.zero(item)
         if len(data):
             self._data.write(np.arange(self._end, self._end + len(data), dtype=np.int64), data)
         spans = np.stack([self._end + offsets[:-1], np.diff(offsets)], axis=1)
@@ -179,6 +189,12 @@ class RaggedColumn:
         if length:
             self._data.zero(start, length)
         self._spans.zero(item)
+
+    def clear(self) -> None:
+        """Overwrites all spans and data with zeros."""
+        self._spans.clear()
+        self._data.clear()
+        self._end = 0
 
     def sync(self) -> None:
         """Waits until what was written is on disk."""

@@ -65,6 +65,29 @@ class TextColumns:
             self._known = None
             self._new.clear()
 
+    def use_version(self, version: str) -> bool:
+        """Forgets all that was computed in another way, so that it is computed again.
+
+        :param version: of the way in which stems and cues are computed.
+        :return: whether another version had been in use.
+        """
+        path = self.folder / "version"
+        if path.exists() and path.read_text("utf-8") == version:
+            return False
+        self._tag.clear()  # first: from here on nothing counts
+        self._stems.clear()
+        self._cues.clear()
+        with self._lock:
+            self.n_done = self._n_stems = 0
+            self._known = None
+            self._new.clear()
+        try:
+            path.write_text(version, "utf-8")
+        except OSError as error:
+            raise os_error(error, path) from error
+        make_private(path, 0o600)
+        return True
+
     def is_done(self, items: Ints, tags: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
         """(k,) whether each item's stems and cues are there."""
         return _is_done(self._tag, items, tags)

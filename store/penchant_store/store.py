@@ -589,6 +589,13 @@ class Store:
 
         return self._submit_computing(work)
 
+    def use_text_version(self, version: str) -> Future[bool]:
+        """Says in which way stems and cues are computed from now on; those of another way are forgotten.
+
+        :return: whether there was another way; then `unindexed(None)` names all items again.
+        """
+        return self._submit_computing(lambda: self._text.use_version(version))
+
     def write_trigrams(self, items_: npt.ArrayLike) -> Future[None]:
         """Adds items to the trigram index; those that are in it already stay."""
         numbers = np.atleast_1d(np.asarray(items_, dtype=np.int64))

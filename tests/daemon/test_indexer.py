@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from penchant_daemon import config
-from penchant_daemon.indexer import Indexer
+from penchant_daemon.indexer import TEXTS_BY, Indexer
 from penchant_daemon.models import ModelMissing, OnnxEmbedder, open_embedder
 from penchant_daemon.models.catalogue import DEFAULT_EMBEDDER, PACKAGED
 from penchant_daemon.models.embedder import CutText
@@ -300,6 +300,31 @@ def test_a_store_without_token_vectors_gets_them_in_the_background_while_its_old
     assert (np.diff(tokens.offsets) > 0).all()
     assert indexer.embedder.model == DEFAULT_EMBEDDER
     assert store.index_progress(old) == (0, 70)
+
+
+def test_what_another_version_computed_of_texts_is_computed_anew_once(
+    store: Store, start: Callable[..., Indexer]
+) -> None:
+    """Stems and cues of another version, in a store that has had its vectors for long."""
+    remember(store, "We met in Lisbon.", "The heron nests by the lake.")
+    start().stop()
+    until(lambda: store.counts().items == 2)
+    store.use_text_version("t0-c0").result()
+    wrong = IndexBatch(
+        np.array([1, 2]),
+        stems=(np.array([7, 7], dtype=np.uint32), np.array([0, 1, 2])),
+        cues=np.array([1, 1], dtype=np.uint32),
+    )
+    store.write_index(None, wrong).result()
+    assert store.index.snapshot().document_frequency([7]).tolist() == [2]
+    indexer = start()
+    until(lambda: is_complete(store) and indexer.progress().state == "idle")
+    snapshot = store.index.snapshot()
+    assert snapshot.document_frequency([7, stem_hash("heron")]).tolist() == [0, 1]
+    flags = dict(zip(store.texts([1, 2]), snapshot.cues([1, 2]).tolist(), strict=True))
+    assert Cue.NAMES & flags["We met in Lisbon."]
+    assert not store.use_text_version(TEXTS_BY).result()  # nothing is forgotten at the next start
+    assert snapshot.n_stemmed == 2
 
 
 def test_what_is_forgotten_leaves_no_token_vectors_in_the_files(
