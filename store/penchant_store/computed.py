@@ -270,6 +270,15 @@ class VectorColumns:
         found[~self.is_done(items, tags)] = 0.0
         return found
 
+    def is_whole(self, items: Ints, tags: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+        """(k,) whether each item's vector has length 1, and the int8 form that is searched says the same."""
+        pooled = self.pooled(items, tags)
+        scale = self._scale.view(_rows(items))[items]
+        small = self._small.view(_rows(items))[items] * scale[:, None]
+        is_long = np.abs(np.linalg.norm(pooled, axis=1) - 1.0) <= 0.01
+        is_same = np.abs(small - pooled).max(axis=1, initial=0.0) <= 0.51 * scale  # half a step, and rounding
+        return np.asarray(is_long & is_same, dtype=np.bool_)
+
     def cosines(self, query: Floats, n: int, tags: npt.NDArray[np.uint32]) -> Floats:
         """(n + 1,) float32: the exact int8 scan. One thread.
 

@@ -171,6 +171,14 @@ class Readers:
                 return
         connection.close()
 
+    @contextmanager
+    def one_state(self) -> Iterator[Connection]:
+        """`lend` inside a read transaction: all statements of the block see what was stored at the first one."""
+        with self.lend() as connection:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("ROLLBACK")
+
     def close(self) -> None:
         """Closes the idle ones; lent ones close when they are given back."""
         with self._lock:

@@ -388,6 +388,9 @@ class RankerModelRecord:
     changed_at: str
 
 
+Severity = Literal["error", "warning", "note"]
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that verify() found.
@@ -398,7 +401,7 @@ class Finding:
     """
 
     code: str
-    severity: Literal["error", "warning", "note"]
+    severity: Severity
     message: str
     fix: str
 
@@ -437,9 +440,6 @@ class Stems(NamedTuple):
     offsets: Ints
 
 
-class Candidates(NamedTuple):
-    """Items with their BM25 score, best first (larger is better, at least 0); ties by the newer item."""
-
 class Tokens(NamedTuple):
     """Token vectors of some items in text order, as sign bits: item i's are `bits[offsets[i]:offsets[i + 1]]`.
 
@@ -449,6 +449,9 @@ class Tokens(NamedTuple):
     bits: npt.NDArray[np.uint8]
     offsets: Ints
 
+
+class Candidates(NamedTuple):
+    """Items with their BM25 score, best first (larger is better, at least 0); ties by the newer item."""
 
     items: Ints
     bm25: Floats

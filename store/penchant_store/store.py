@@ -486,9 +486,9 @@ class Store:
         moments = times.normalised(before, "before"), times.normalised(judged_before, "judged_before")
         return self._behaviour.submit(lambda connection: impressions.prune(connection, *moments))
 
-    def outcomes(self, memory_id: str | None = None) -> list[OutcomeRecord]:
-        """Outcomes in order of arrival, of one memory or all."""
-        return impressions.outcomes(self._behaviour_readers, memory_id)
+    def outcomes(self, memory_id: str | None = None, impression_id: str | None = None) -> list[OutcomeRecord]:
+        """Outcomes in order of arrival, all or those of one memory or of one impression."""
+        return impressions.outcomes(self._behaviour_readers, memory_id, impression_id)
 
     def n_outcomes_since(self, agent: str, since: str) -> int:
         """How many outcomes an agent has told since a time."""
@@ -707,7 +707,7 @@ class Store:
 
         :param sample: how many items are looked up by their own words; None checks all.
         :param fix: mends what is derived (words, trigrams, packed items, columns, permissions).
-        :return: what is wrong now; empty when all is well. Mended findings are returned as notes.
+        :return: what was wrong before anything was mended; empty when all is well. Notes are no faults.
         """
         return verify.verify(self._verification(), sample, fix)
 
@@ -722,7 +722,6 @@ class Store:
             index=self.index,
             words=self._words,
             vectors=self._all_vectors(),
-            candidates=lambda terms, limit: self.candidates_by_words(terms, limit, verify.EVERYTHING),
         )
 
     # ---- inside
@@ -751,7 +750,15 @@ class Store:
 
     def _read_items(self) -> list[bytes]:
         with self._readers.lend() as connection:
-            return [row[0] for row in connection.execute("SELECT packed FROM items").fetchall()]
+            rows = connection.execute(
+                "SELECT item, packed FROM items WHERE length(packed) = ?", (items.PACKED.itemsize,)
+            ).fetchall()
+        packed = [row[1] for row in rows]
+        numbers = np.frombuffer(b"".join(packed), dtype=items.PACKED)["item"]
+        if all(row[0] == number for row, number in zip(rows, numbers.tolist(), strict=True)):
+            return packed
+        # What is damaged is left out here; `verify` finds it and makes it anew.
+        return [data for (item, data), number in zip(rows, numbers.tolist(), strict=True) if item == number]
 
     def _read_names(self) -> Iterable[tuple[str, int, str]]:
         with self._readers.lend() as connection:

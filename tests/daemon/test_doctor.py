@@ -126,6 +126,63 @@ def test_a_memory_that_its_own_words_do_not_find_is_reported_and_mended(
     assert (code, codes(found)) == (0, [])
 
 
+DAMAGE = {
+    "items_missing": "DELETE FROM items WHERE item = 2",
+    "items_damaged": "UPDATE items SET packed = (SELECT packed FROM items WHERE item = 1) WHERE item = 2",
+    "items_stray": "INSERT INTO items (item, packed) SELECT 99, packed FROM items WHERE item = 1",
+    "words_stray": "INSERT INTO words (rowid, text) VALUES (99, 'nobody said this')",
+    "words_damaged": "UPDATE words_data SET block = zeroblob(length(block)) WHERE id > 10",
+    "unreachable": "UPDATE words_data SET block = x'00' WHERE id = 10",
+    "trigrams_stray": "INSERT INTO trigrams (rowid, text) VALUES (99, 'nobody said this')",
+    "trigrams_damaged": "UPDATE trigrams_data SET block = zeroblob(length(block)) WHERE id > 10",
+    "trigrams_wrong": "UPDATE trigrams_data SET block = x'00' WHERE id = 10",
+}
+
+
+@pytest.mark.parametrize("code", DAMAGE)
+def test_each_damage_to_what_is_derived_is_found_and_mended(
+    env: dict[str, str], penchant: Penchant, code: str
+) -> None:
+    with closing(dbapi2.connect(str(home_of(env) / "memory.db"))) as database:
+        database.execute(DAMAGE[code])
+        database.commit()
+    status, found = doctor(penchant, env)
+    assert status == 1
+    finding = next(each for each in found["findings"] if each["code"] == code)
+    assert finding["command"] == "penchant doctor --fix"
+    status, found = doctor(penchant, env, "--fix")
+    assert (status, codes(found)) == (0, [])
+    status, found = doctor(penchant, env)
+    assert (status, codes(found)) == (0, [])
+    said = {check["name"]: check["result"] for check in found["checks"]}
+    assert said["recall"].startswith("6 of 6 memories were returned")
+
+
+def test_parts_of_words_that_were_lost_are_a_note_until_they_are_indexed_again(
+    env: dict[str, str], penchant: Penchant
+) -> None:
+    with closing(dbapi2.connect(str(home_of(env) / "memory.db"))) as database:
+        database.execute("DELETE FROM trigrams WHERE rowid = 2")
+        database.commit()
+    status, found = doctor(penchant, env)
+    assert (status, [each["code"] for each in found["findings"]]) == (0, ["trigrams_missing"])
+    status, found = doctor(penchant, env, "--fix")
+    assert [each["mended"] for each in found["findings"]] == [True]
+    assert doctor(penchant, env)[1]["findings"] == []
+
+
+def test_a_running_daemon_mends_what_it_reads_itself(env: dict[str, str], penchant: Penchant) -> None:
+    with closing(dbapi2.connect(str(home_of(env) / "memory.db"))) as database:
+        database.execute(DAMAGE["items_damaged"])
+        database.commit()
+    lifecycle.start(home_of(env), env=env, timeout_s=30.0)
+    assert "items_damaged" in codes(doctor(penchant, env)[1])
+    assert doctor(penchant, env, "--fix")[0] == 0
+    status, found = doctor(penchant, env)
+    assert (status, codes(found)) == (0, [])
+    assert lifecycle.owner(home_of(env)) is not None
+
+
 def test_a_changed_event_breaks_the_chain_and_cannot_be_mended_away(
     env: dict[str, str], penchant: Penchant
 ) -> None:

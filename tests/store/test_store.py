@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from sqlcipher3 import dbapi2
 
 from penchant_store import (
+    Finding,
     IndexBatch,
     ItemFilter,
     NewEvent,
@@ -53,6 +54,11 @@ def said(text: str, session: str = "s", channel: str = "api", source_key: str | 
         channel=channel,
         source_key=source_key,
     )
+
+
+def faults(store: Store) -> list[Finding]:
+    """What is wrong; notes say only that an index has yet to follow."""
+    return [finding for finding in store.verify() if finding.severity != "note"]
 
 
 def found(store: Store, *terms: str) -> list[str]:
@@ -157,7 +163,7 @@ def test_what_is_forgotten_is_in_no_file(store: Store, tmp_path: Path) -> None:
     assert found(store, "zebra") == ["Keep the zebra"]
     assert store.memory(gone.id) is None
     assert store.memory(kept.id) is not None
-    assert store.verify() == []
+    assert faults(store) == []
     for path in (tmp_path / "home").rglob("*"):
         if path.is_file():
             assert b"quagga" not in path.read_bytes().lower(), path
@@ -218,7 +224,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     store = Store.open(home)
     try:
         assert store.counts().events >= acknowledged + 1 > 40
-        assert store.verify() == []
+        assert faults(store) == []
     finally:
         store.close()
 
@@ -238,7 +244,7 @@ except StoreError as error:
     print("refused", i)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 store.add_events([NewEvent("message", "user", "afterwards", session="s", agent="test")]).result()
-print(store.counts().events - i, len(store.verify()))
+print(store.counts().events - i, len([f for f in store.verify() if f.severity != "note"]))
 store.close()
 """
 

@@ -32,9 +32,19 @@ _MIN_WORDS = 3
 _WHY = {
     "chain_broken": "events were changed, added or removed by something other than Penchant",
     "integrity": "the database file is damaged; parts of it may be lost",
+    "items_missing": "these memories are never recalled",
+    "items_damaged": "these memories are recalled wrongly: for other projects or times, or never",
+    "items_stray": "recall looks for what does not exist any more",
     "words_missing": "these memories are never found by their words",
-    "vectors_missing": "these memories are found by their words, but not by their meaning",
-    "permissions": "everything that you and your assistants said is in there",
+    "words_damaged": "memories are not found by their words",
+    "words_stray": "words of what was erased are still in a file",
+    "unreachable": "these memories are never found by their words",
+    "trigrams_missing": "parts of their words find nothing until the daemon has indexed them",
+    "trigrams_wrong": "parts of their words, and Chinese, Japanese and Korean, find nothing or something else",
+    "trigrams_damaged": "parts of words, and Chinese, Japanese and Korean, find nothing",
+    "trigrams_stray": "parts of what was erased are still in a file",
+    "vectors_damaged": "these memories are found by their words, but not by their meaning",
+    "vectors_missing": "the daemon computes it in the background while it runs",
 }
 
 Sample = Sequence[MemoryRecord | MemoryOut]
