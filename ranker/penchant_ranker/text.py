@@ -88,11 +88,12 @@ _KATAKANA_TO_HIRAGANA = {code: code - 0x60 for code in range(0x30A1, 0x30F7)}
 
 
 # Han, kana, Hangul, Thai, Lao, Khmer, Burmese: written without spaces, or with endings glued to the word.
-_UNSPACED_CLASS = (
+#: As the inside of a regular expression's set.
+UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
     "\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_UNSPACED = re.compile(f"[{_UNSPACED_CLASS}]+")
+_UNSPACED = re.compile(f"[{UNSPACED}]+")
 _HAN = re.compile("[\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _GERMAN_LETTER = re.compile("[äöüßÄÖÜẞ]")
 _SPANISH_LETTER = re.compile("[ñÑ¿¡áéíóúÁÉÍÓÚ]")
@@ -113,7 +114,7 @@ _ENDING = re.compile(
 )
 # Thai and Burmese vowel signs are marks (category M), which \w does not take: named, so that they stay in a
 # run.
-_WORD = re.compile(f"[\\w{_UNSPACED_CLASS}]+")
+_WORD = re.compile(f"[\\w{UNSPACED}]+")
 _PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+[0-9]*|[^\W_A-Za-z0-9]+")
 _HUMP = re.compile(r"[a-z0-9][A-Z]|[A-Z]{2}[a-z]")
 

@@ -131,6 +131,14 @@ def test_a_space_that_a_tokenizer_counts_to_its_word_changes_nothing() -> None:
     assert content_tokens("a lake", [(0, 1), (1, 6)], 64).places.tolist() == [1]
 
 
+def test_scripts_without_spaces_are_left_to_words() -> None:
+    text = "为什么用Redis缓存"
+    spans = [(i, i + 1) for i in range(4)] + [(4, 9), (9, 10), (10, 11)]
+    found = content_tokens(text, spans, 64)
+    assert (found.places.tolist(), found.words) == ([4], ("Redis",))
+    assert content_tokens("データ 数据", [(0, 3), (4, 5), (5, 6)], 64).places.tolist() == []
+
+
 def test_a_text_without_tokens_keeps_none() -> None:
     for text, spans in (("", []), ("", [(0, 0), (0, 0)]), ("?!", [(0, 1), (1, 2)])):
         assert content_tokens(text, spans, 64).places.tolist() == []
