@@ -21,6 +21,7 @@ from penchant_daemon.evaluation.errors import EvaluationError
 from penchant_daemon.evaluation.recall import Plan, Result, evaluate
 from penchant_daemon.evaluation.report import as_json, text_of
 from penchant_daemon.home import home_dir
+from penchant_store import NewEvent, NewMemory, Store
 
 ORION = Path(__file__).resolve().parents[3] / "examples" / "orion-questions.json"
 
@@ -246,3 +247,35 @@ def test_one_who_is_told_to_end_takes_the_daemon_along(short_path: Path) -> None
     run.send_signal(signal.SIGTERM)
     assert run.wait(timeout=60) == 128 + signal.SIGTERM
     assert lifecycle.owner(home) is None
+
+
+def test_a_store_that_was_filled_without_a_note_is_asked_in_process(short_path: Path) -> None:
+    texts = (
+        Text("1", "the kiln is fired on Sundays", "s"),
+        Text("2", "glaze is mixed by hand", "s", "assistant"),
+        Text("3", "clay comes from Westerwald"),
+    )
+    questions = (Question("when is the kiln fired", ("1",), "t"), Question("clay origin", ("3",), "t"))
+    store = Store.open(short_path / "pottery-p")
+    store.add_events(
+        [
+            NewEvent(
+                kind="message",
+                role=text.role,
+                content=text.text,
+                session="s",
+                agent="a",
+                channel="transcript",
+                source_key=text.key,
+            )
+            for text in texts[:2]
+        ]
+    ).result()
+    store.add_memories([NewMemory(texts[2].text, scope="global", agent="a")]).result()
+    store.close()
+    plan = Plan(ways=("learned",), keep=short_path, is_in_process=True)
+    result = evaluate(Dataset("pottery", (Pool("p", texts, questions),), "", ""), plan, Steps())
+    assert [said.ranked[0] for said in result.outcomes["learned"].answers] == ["1", "3"]
+    more = Pool("p", (*texts, Text("4", "never stored")), questions)
+    with pytest.raises(EvaluationError, match="lacks 1 of the 4 texts"):
+        evaluate(Dataset("pottery", (more,), "", ""), plan, Steps())
