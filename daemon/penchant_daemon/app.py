@@ -85,7 +85,13 @@ class Daemon:
             why_paused=self.limits.why_paused,
             cpu_share=self.limits.background_cpu_share,
         )
-        self.recall = Recall(self.store, self.indexer.embedder, without_secrets=self.intake.without_secrets)
+        self.rankers = Rankers(self.store, home)
+        self.recall = Recall(
+            self.store,
+            self.indexer.embedder,
+            without_secrets=self.intake.without_secrets,
+            rankers=self.rankers if settings.ranker.learn else None,
+        )
         self.watcher = Watcher(self.store, self.intake, environ=os.environ, user_home=Path.home())
         model_name = settings.models.language_model
         self.worker = Worker(
@@ -100,7 +106,6 @@ class Daemon:
             clock=time.time,
             told=lambda session: self.bus.publish("learned", session=session, count=1, detail="title"),
         )
-        self.rankers = Rankers(self.store, home)
         self.learning = RankingLearner(
             self.store,
             self.rankers,
@@ -239,11 +244,13 @@ class Daemon:
         return [Problem(part="secrets", message=state.problem, fix="penchant doctor")]
 
     def _on_used(self, agent: str, count: int) -> None:
+        self.recall.outcomes_changed()
         self.bus.publish("used", agent=agent, count=count)
 
     def _on_published(self, kind: str) -> None:
         """Wake the indexer for what was stored, once for all that comes within a moment."""
-        if kind == "feedback":
+        if kind in ("feedback", "forgotten"):
+            self.recall.outcomes_changed()
             self.jobs.wake()
         if kind not in ("logged", "remembered") or self._is_wake_due or self._loop is None:
             return

@@ -24,14 +24,17 @@ from numpy.typing import NDArray
 
 import penchant_ranker as ranker
 from penchant_daemon import wire
+from penchant_daemon.background import Backgrounds
 from penchant_daemon.errors import InvalidField, NotFound
 from penchant_daemon.models import Embedder, ModelError
+from penchant_daemon.rankers import Rankers
 from penchant_store import (
     ImpressionItem,
     IndexSnapshot,
     ItemFilter,
     MemoryRecord,
     NewImpression,
+    ProjectRecord,
     Store,
     StoreError,
 )
@@ -48,6 +51,8 @@ Bools = NDArray[np.bool_]
 #: More find nothing more (LoCoMo dev recall@10: 40 of each 0.797, 60 0.797, 100 0.798, all turns 0.799).
 N_SEEDS = 60
 N_CANDIDATES = 300
+#: Of the best candidates so many are kept with their features, shown or not, to learn from.
+N_LEARNED_FROM = 30
 #: A word of the query that no indexed text has is looked for inside of words, if it has so many characters.
 MIN_PART_CHARS = 4
 #: Of a question, so much is looked at for secrets; 4,000 characters of it are kept.
@@ -69,6 +74,9 @@ class _Question:
     where: ItemFilter
     now: int
     n_seeds: int
+    agent: int
+    session: str | None
+    project_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,7 @@ class Recall:
     :param embedder: turns the question into a vector; None ranks by words and says so. May be set later.
     :param clock: seconds since 1970, UTC; "last week" counts from it.
     :param without_secrets: takes keys and passwords out of a question before it is kept.
+    :param rankers: what was learned; None ranks by the prior.
     """
 
     def __init__(
@@ -107,13 +116,20 @@ class Recall:
         embedder: Embedder | None = None,
         clock: Callable[[], float] = time.time,
         without_secrets: Callable[[str], str] = str,
+        rankers: Rankers | None = None,
     ) -> None:
         self.embedder = embedder
         self._store = store
         self._clock = clock
         self._without_secrets = without_secrets
+        self._rankers = rankers
+        self._backgrounds = Backgrounds(store)
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="recall-words")
         self._people = _People((), ranker.SpeakerNames(()), np.zeros(1, dtype=np.bool_))
+
+    def outcomes_changed(self) -> None:
+        """Outcomes were recorded: what helped and what was wrong ranks by them from now on."""
+        self._backgrounds.outcomes_changed()
 
     def close(self) -> None:
         """End the helper threads."""
@@ -145,9 +161,11 @@ class Recall:
             meant = self._meant(snapshot, asked.query, warnings)
             found = by_words.result()
         pool = self._pool(snapshot, visible, people, asked, found, meant)
-        ranking = ranker.rank(asked.query, pool)
-        shown = self._select(request, pool.items[ranking.rows])
-        impression_id = self._impress(request, agent, ranking, shown)
+        learned = None if self._rankers is None else self._rankers.of(asked.project_id)
+        ranking = ranker.rank(asked.query, pool, learned=learned)
+        ranked = pool.items[ranking.rows]
+        shown = self._select(request, ranked)
+        impression_id = self._impress(request, agent, asked.project_id, ranking, ranked, shown)
         return wire.RecallResponse(
             impression_id=impression_id,
             results=[self._result(request, asked.query, ranking, place, record) for place, record in shown],
@@ -169,21 +187,30 @@ class Recall:
                 field="body.query",
                 hint="ask with at least one word",
             )
+        project = self._project(request.project)
         where = ItemFilter(
-            project=self._project(request.project),
+            project=None if project is None else project.key,
             agent=snapshot.agents.number(agent),
             as_of=as_of,
             # What was superseded since was still current then.
             statuses=("active",) if as_of is None else ("active", "superseded"),
         )
-        return _Question(query, where, now, max(N_SEEDS, request.limit))
+        return _Question(
+            query=query,
+            where=where,
+            now=now,
+            n_seeds=max(N_SEEDS, request.limit),
+            agent=snapshot.agents.number(agent),
+            session=request.session,
+            project_id=None if project is None else project.id,
+        )
 
-    def _project(self, name: str | None) -> int | None:
+    def _project(self, name: str | None) -> ProjectRecord | None:
         if name is None:
             return None
         project = self._store.project_named(name)
         if project is not None:
-            return project.key
+            return project
         known = self._store.projects()
         near = difflib.get_close_matches(name, list(dict.fromkeys(p.name for p in known)), n=3, cutoff=0.5)
         near = near or difflib.get_close_matches(name, [p.path for p in known if p.path], n=3, cutoff=0.5)
@@ -289,6 +316,14 @@ class Recall:
             mean_length=snapshot.mean_length or float(lengths.mean() if len(lengths) else 1.0),
             query_tokens=None if meant is None else meant.tokens,
             tokens=None if meant is None else ranker.TokenVectors(*snapshot.tokens(items)),
+            background=self._backgrounds.of(
+                snapshot,
+                around[:, 2],
+                project=asked.where.project,
+                session=asked.session,
+                agent=asked.agent,
+                now=asked.now,
+            ),
         )
 
     def _candidates(
@@ -380,18 +415,30 @@ class Recall:
         self,
         request: wire.RecallRequest,
         agent: str,
+        project_id: str | None,
         ranking: ranker.Ranking,
+        ranked: Ints,
         shown: Sequence[tuple[int, MemoryRecord]],
     ) -> str:
+        """Record what was shown and the best of what was not, with their features: what ranking learns from."""
+        places = [place for place, _ in shown]
+        passed = [place for place in range(min(len(ranked), N_LEARNED_FROM)) if place not in places]
+        ids = [record.id for _, record in shown]
+        others = {record.item: record.id for record in self._store.records(ranked[passed])} if passed else {}
+        passed = [place for place in passed if int(ranked[place]) in others]
         names = [f.name for f in ranker.FEATURES]
+        rows = ranking.scaled[[*places, *passed]].round(4).tolist()
+        chances = ranker.propensity(np.arange(1, len(rows) + 1))
         items = tuple(
             ImpressionItem(
-                id=record.id,
-                rank=rank,
+                id=ids[i] if i < len(ids) else others[int(ranked[place])],
+                rank=i + 1,
                 score=float(ranking.scores[place]),
-                features=dict(zip(names, ranking.values[place].round(4).tolist(), strict=True)),
+                features=dict(zip(names, rows[i], strict=True)),
+                is_shown=i < len(ids),
+                propensity=float(chances[i]),
             )
-            for rank, (place, record) in enumerate(shown, 1)
+            for i, place in enumerate([*places, *passed])
         )
         impression_id, written = self._store.add_impression(
             NewImpression(
@@ -401,7 +448,7 @@ class Recall:
                 ],
                 agent=agent,
                 session=request.session,
-                project=request.project,
+                project=project_id,
                 as_of=request.as_of,
                 items=items,
                 model=ranking.model,
@@ -429,7 +476,7 @@ class Recall:
             )
             reasons = [
                 wire.Reason(feature=c.feature, value=c.value, contribution=c.added, text=c.text)
-                for c in ranker.explain(query, ranking.values[place], ranking.contributions[place], shown)
+                for c in ranker.explain(query, ranking.values[place], ranking.added([place])[0], shown)
             ]
         return wire.RecallResult(
             id=record.id,

@@ -1,5 +1,7 @@
 """Ranking, pure: arrays and dataclasses in, scores and explanations out; no files, clock or sockets."""
 
+from .background import KINDS as MEMORY_KINDS
+from .background import Background, helpfulness, recency
 from .calibrate import (
     Calibration,
     Quality,
@@ -70,6 +72,11 @@ from .votes import SUSPECT_LIKELIHOOD_RATIO, Source, Standing, Votes, vote
 from .when import TimeRange, match_ranges, time_ranges
 
 __all__ = [
+    "MEMORY_KINDS",
+    "Background",
+    "Standing",
+    "helpfulness",
+    "recency",
     "ACTED_ON_STRENGTH",
     "CHAT",
     "CHAT_BY_WORDS",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import bm25
+from .background import KINDS, Background
 from .cues import Cue
 from .late import QueryTokens, TokenVectors, estimated, nearness, terms_of, token_weights
 from .query import Query
@@ -78,6 +79,19 @@ FEATURES: tuple[Feature, ...] = (
     Feature("role_user", "flag", "said by the person rather than by the assistant", "role"),
     Feature("exact", "flag", "holds an identifier, path or quote of the query to the letter", "trigrams"),
     Feature("kept", "flag", "was kept on purpose, as a memory", "kind"),
+    Feature(
+        "coverage", "flag", "share of the query's words (by rarity) in the turn and those next to it", "stems"
+    ),
+    Feature("helped", "flag", "helped, or was used, when it was recalled before", "outcomes"),
+    Feature("same_project", "flag", "of the project that is asked about", "project"),
+    Feature("same_session", "flag", "said in the session that asks", "session"),
+    Feature("same_agent", "flag", "written by the agent that asks", "agent"),
+    Feature("recent", "flag", "how recent it is; half as much after 30 days", "occurred_at"),
+    Feature("importance", "flag", "as important as whoever kept it said", "importance"),
+    Feature("decision", "flag", "kept as a decision", "kind"),
+    Feature("procedure", "flag", "kept as a procedure", "kind"),
+    Feature("fact", "flag", "kept as a fact", "kind"),
+    Feature("note", "flag", "kept as a note", "kind"),
 )
 NAMES: tuple[str, ...] = tuple(f.name for f in FEATURES)
 IS_SCALED: NDArray[np.bool_] = np.array([f.unit != "flag" for f in FEATURES])
@@ -110,6 +124,7 @@ class Pool:
     :param mean_length: of those documents, in stems.
     :param query_tokens: None without an embedder.
     :param tokens: of all rows; None where there are no token vectors at all.
+    :param background: of the candidates; None when nothing is known but their texts.
     """
 
     items: NDArray[np.int64]
@@ -132,6 +147,7 @@ class Pool:
     mean_length: float
     query_tokens: QueryTokens | None = None
     tokens: TokenVectors | None = None
+    background: Background | None = None
 
     @property
     def has_tokens(self) -> bool:
@@ -196,7 +212,23 @@ def features(query: Query, pool: Pool) -> NDArray[np.float32]:
         put("role_user", np.where(is_person | is_kept, np.float32(0.5), by_role))
     put("exact", pool.exact[c])
     put("kept", is_kept)
+    put("coverage", _coverage(parts, pool))
+    background = pool.background
+    for name in ("helped", "same_project", "same_session", "same_agent", "recent", "importance"):
+        put(name, np.full(len(c), 0.5, dtype=np.float32) if background is None else getattr(background, name))
+    for name, number in KINDS.items():
+        put(name, np.zeros(len(c), dtype=np.bool_) if background is None else background.kind == number)
     return out
+
+
+def _coverage(parts: _Values, pool: Pool) -> _Values:
+    """The share of the query's words, by idf, that each candidate and the turns next to it hold; 0 without words."""
+    weights = bm25.idf(pool.document_frequency, pool.n_documents)
+    total = float(weights.sum())
+    if total <= 0.0:
+        return np.zeros(len(pool.candidates), dtype=np.float32)
+    held = (parts[pool.around[:, 1:4]] > 0.0).any(axis=1)
+    return np.asarray(held @ (weights / total), dtype=np.float32)
 
 
 def _word_parts(query: Query, pool: Pool) -> _Values:

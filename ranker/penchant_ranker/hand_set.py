@@ -55,6 +55,9 @@ _CUES = (
     ),
     Weight("exact", 0.75, "an identifier or a quote is meant to the letter"),
     Weight("kept", 0.3, "it was worth keeping to someone"),
+    Weight("helped", 0.6, "what helped before helps again; what was wrong sinks"),
+    Weight("same_project", 0.1, "before what belongs to no project"),
+    Weight("same_session", 0.02, "breaks ties, and no more"),
 )
 
 CHAT = HandSet(

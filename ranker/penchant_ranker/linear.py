@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from .cues import Cue
 from .features import IS_SCALED, NAMES, Pool, features
 from .hand_set import CHAT, CHAT_BY_WORDS, CODE, HandSet
+from .model import LinearModel, Model
 from .query import Query
 
 #: From this share of program text among the nearest candidates on, the query is about code.
@@ -23,15 +26,36 @@ class Ranking:
     :param rows: (k,) rows of the pool.
     :param scores: (k,) float32.
     :param values: (k, len(FEATURES)) the raw features.
-    :param contributions: (k, len(FEATURES)) what each feature added to the score; they sum to it.
-    :param model: name of the weights.
+    :param scaled: (k, len(FEATURES)) the same as the model saw them.
+    :param ranked_by: the model.
     """
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
     values: NDArray[np.float32]
-    contributions: NDArray[np.float32]
-    model: str
+    scaled: NDArray[np.float32]
+    ranked_by: Model
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.ranked_by.name
+
+    @property
+    def contributions(self) -> NDArray[np.float32]:
+        """(k, len(FEATURES)) what each feature added to each score; with the model's bias they sum to it."""
+        return self.added(range(len(self.rows)))
+
+    def added(self, places: Sequence[int]) -> NDArray[np.float32]:
+        """What each feature added to the scores at some places: (len(places), len(FEATURES))."""
+        return self.ranked_by.contributions(self.scaled[list(places)], NAMES).astype(np.float32)
+
+    def rank_without(self, place: int, feature: str) -> int:
+        """The rank (from 1) that a result would have if this feature counted for no candidate."""
+        column = NAMES.index(feature)
+        left = self.scores - self.contributions[:, column]
+        own = left[place]
+        return 1 + int(((left > own) | ((left == own) & (np.arange(len(left)) < place))).sum())
 
 
 def scaled(values: NDArray[np.float32], scaling: str) -> NDArray[np.float32]:
@@ -54,13 +78,11 @@ def scaled(values: NDArray[np.float32], scaling: str) -> NDArray[np.float32]:
     return out
 
 
-def weights_of(model: HandSet) -> NDArray[np.float32]:
-    """A model's weights in the order of `FEATURES`; a feature that it does not name weighs 0."""
-    by_name = {w.feature: w.weight for w in model.weights}
-    return np.array([by_name.get(name, 0.0) for name in NAMES], dtype=np.float32)
-
-
-_WEIGHTS = {model.name: weights_of(model) for model in (CHAT, CHAT_BY_WORDS, CODE)}
+@lru_cache(maxsize=16)
+def model_of(hand_set: HandSet) -> LinearModel:
+    """A hand-set sum as the model that ranks; a feature that is not computed weighs nothing."""
+    known = tuple(weight for weight in hand_set.weights if weight.feature in NAMES)
+    return LinearModel.of(replace(hand_set, weights=known))
 
 
 def choose(pool: Pool) -> HandSet:
@@ -75,16 +97,18 @@ def choose(pool: Pool) -> HandSet:
     return CODE if float(is_code.mean()) >= CODE_SHARE else chat
 
 
-def rank(query: Query, pool: Pool, model: HandSet | None = None) -> Ranking:
+def rank(query: Query, pool: Pool, model: HandSet | None = None, *, learned: Model | None = None) -> Ranking:
     """All candidates of a pool, best first; equal scores are ordered by item, newest first.
 
     :param model: None chooses the weights by what the candidates are.
+    :param learned: what ranks instead of the weights for chat, where those are chosen.
     """
-    model = model or choose(pool)
+    chosen = model or choose(pool)
+    ranked_by: Model = learned if learned is not None and chosen is CHAT else model_of(chosen)
     values = features(query, pool)
-    added = scaled(values, model.scaling) * _WEIGHTS.get(model.name, weights_of(model))
-    scores = added.sum(axis=1, dtype=np.float32).round(5)
+    seen = scaled(values, ranked_by.scaling)
+    scores = ranked_by.score(seen, NAMES).astype(np.float32).round(5)
     # What has no vector has no cosine to show, though it was ranked as if (see `features`).
     values[np.isnan(pool.cosine[pool.candidates]), NAMES.index("meaning")] = 0.0
     order = np.lexsort((-pool.items[pool.candidates], -scores))
-    return Ranking(pool.candidates[order], scores[order], values[order], added[order], model.name)
+    return Ranking(pool.candidates[order], scores[order], values[order], seen[order], ranked_by)

@@ -237,6 +237,18 @@ def outcomes(
     return [OutcomeRecord(*row) for row in rows]
 
 
+def outcome_totals(readers: Readers) -> dict[str, tuple[float, float]]:
+    """How often each memory was good and bad: of each agent the latest verdict, and the sum of uses' strengths."""
+    with readers.lend() as connection:
+        rows = connection.execute(
+            "SELECT memory_id, sum(CASE WHEN verdict IN ('helped', 'used') THEN strength ELSE 0 END),"
+            " sum(CASE WHEN verdict IN ('wrong', 'outdated') THEN strength ELSE 0 END) FROM outcomes o"
+            " WHERE source = 'use' OR outcome = (SELECT max(outcome) FROM outcomes l WHERE l.memory_id = o.memory_id"
+            " AND l.agent = o.agent AND l.source = 'feedback') GROUP BY memory_id"
+        ).fetchall()
+    return {str(id): (float(good), float(bad)) for id, good, bad in rows}
+
+
 def n_outcomes_since(readers: Readers, agent: str, since: str) -> int:
     """How many outcomes an agent has told since a time."""
     with readers.lend() as connection:

@@ -315,6 +315,22 @@ def record(row: Row) -> MemoryRecord:
     )
 
 
+def item_numbers(readers: Readers, ids: Sequence[str]) -> dict[str, int]:
+    """The numbers in the recall index of memories and episodes; those that are gone are left out."""
+    found: dict[str, int] = {}
+    with readers.lend() as connection:
+        for start in range(0, len(ids), 500):
+            part = ids[start : start + 500]
+            marks = ", ".join("?" * len(part))
+            rows = connection.execute(
+                f"SELECT id, item FROM memories WHERE id IN ({marks})"  # noqa: S608 - marks only
+                f" UNION ALL SELECT id, item FROM events WHERE id IN ({marks}) AND item IS NOT NULL",
+                (*part, *part),
+            )
+            found.update((str(id), int(item)) for id, item in rows)
+    return found
+
+
 def digests(readers: Readers, ids: Sequence[str]) -> frozenset[str]:
     """The digests of the texts of memories and episodes; erased ones are left out."""
     found: set[str] = set()

@@ -490,6 +490,15 @@ class Store:
         """Outcomes in order of arrival, all or those of one memory or of one impression."""
         return impressions.outcomes(self._behaviour_readers, memory_id, impression_id)
 
+    def outcome_totals(self) -> list[tuple[int, float, float]]:
+        """Of each item with outcomes: its number, how often it was good (a use counts by its strength), and bad.
+
+        Several verdicts of one agent about an item count as its latest one.
+        """
+        totals = impressions.outcome_totals(self._behaviour_readers)
+        numbers = memories.item_numbers(self._readers, list(totals))
+        return [(numbers[id], good, bad) for id, (good, bad) in totals.items() if id in numbers]
+
     def n_outcomes_since(self, agent: str, since: str) -> int:
         """How many outcomes an agent has told since a time."""
         return impressions.n_outcomes_since(self._behaviour_readers, agent, times.normalised(since, "since"))

@@ -180,7 +180,7 @@ def test_contradictory_outcomes_leave_the_order_as_it_was(house: House) -> None:
     prior = house.rankers.prior
     fresh = np.random.default_rng(9).random((200, len(NAMES))).astype(np.float32)
     same = np.corrcoef(prior.score(fresh, NAMES), house.active().score(fresh, NAMES))[0, 1]
-    assert same > 0.9
+    assert same > 0.85
 
 
 def test_a_thousand_outcomes_of_one_agent_in_a_minute_do_not_buy_the_ranking(house: House) -> None:
