@@ -57,7 +57,8 @@ LOOK_S = 0.2
 MAX_BATCH_TEXTS = 500
 MAX_BATCH_CHARS = 2_000_000
 
-# All of the background's share, since somebody waits for it; no titles, which no ranking reads.
+# All of the background's share, since somebody waits for it; no titles, which no ranking reads. Nothing is learned from
+# the questions: each is ranked as the first one was.
 CONFIG = """\
 [limits]
 background_cpu_percent = 100
@@ -65,6 +66,9 @@ pause_on_battery = false
 
 [models]
 language_model = ""
+
+[ranker]
+learn = false
 """
 
 Progress = Callable[[str, int, int], None]
