@@ -21,6 +21,8 @@ from penchant_ranker.late import (
     CHANCE_GROWTH,
     MAX_QUERY_TOKENS,
     TOKEN_BYTES,
+    _differing,
+    _differing_by_numpy,
     estimated,
     nearness,
     terms_of,
@@ -74,6 +76,16 @@ def test_nearness_is_that_of_the_slow_twin(seed: int) -> None:
     fast = nearness(query, vectors_of(texts))
     np.testing.assert_allclose(fast, np.array(slow_nearness(query, texts)), atol=1e-5)
     assert fast[3, 0] == fast.max()  # the text that holds nearly the same token
+
+
+def test_both_engines_count_the_same_bits() -> None:
+    rng = np.random.default_rng(5)
+    query, bits = drawn_bits(rng, 7), drawn_bits(rng, 500)
+    bits[3], bits[4] = query[2], ~query[2]
+    slow = np.array([[int(np.bitwise_count(a ^ b).sum()) for b in query] for a in bits])
+    assert (slow[3, 2], slow[4, 2]) == (0, TOKEN_BITS)
+    assert np.array_equal(_differing_by_numpy(query, bits), slow)
+    assert np.array_equal(_differing(query, bits), slow)
 
 
 def test_the_same_token_is_as_near_as_can_be_however_long_the_text_is() -> None:
