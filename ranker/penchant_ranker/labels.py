@@ -31,6 +31,8 @@ MAX_CERTAINTY = 0.95
 #: An outcome is weighed by 1 / propensity, and by no more than this.
 MAX_INVERSE_PROPENSITY = 10.0
 HALF_LIFE_DAYS = 30.0
+#: Outcomes of one agent that count: one recall can have ten at once, and a day's work a few hundred.
+PER_MINUTE, PER_DAY = 30, 300
 #: The agent number of the person: their own verdicts are never cut.
 PERSON = -1
 #: The agent number of a row that no outcome is about.
@@ -211,7 +213,7 @@ def decay(age_days: _Floats, half_life_days: float = HALF_LIFE_DAYS) -> _Floats:
     return np.asarray(0.5 ** (np.maximum(age_days, 0.0) / half_life_days))
 
 
-def within_rate(agents: _Ints, at: _Floats, per_minute: int = 10, per_day: int = 200) -> _Bools:
+def within_rate(agents: _Ints, at: _Floats, per_minute: int = PER_MINUTE, per_day: int = PER_DAY) -> _Bools:
     """Which outcomes are counted: of each agent so many in any 60 seconds and any 24 hours, the earliest first.
 
     :param agents: (n,) the person's own (`PERSON`) are all counted.
@@ -304,8 +306,8 @@ def labelled(
     features: Sequence[str],
     impressions: Sequence[Impression],
     now: float,
-    per_minute: int = 10,
-    per_day: int = 200,
+    per_minute: int = PER_MINUTE,
+    per_day: int = PER_DAY,
     max_share: float = 0.25,
 ) -> LabelledLists:
     """Impressions and their outcomes as training data.

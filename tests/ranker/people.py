@@ -110,11 +110,11 @@ def impressions(
     ranks = np.arange(1, n_kept + 1)
     is_shown = ranks <= n_shown
     chances = np.where(is_shown, propensity(ranks), propensity(np.array([n_shown])))
+    middle = np.median(asked.wish, axis=1)
     found = []
     for i in range(n):
         order = np.argsort(-score(asked.values[i]), kind="stable")[:n_kept]
         looked_at = is_shown & (rng.random(n_kept) < chances)
-        middle = np.median(asked.wish[i])
         outcomes = []
         for row in np.flatnonzero(looked_at).tolist():
             candidate, luck = order[row], rng.random()
@@ -122,7 +122,7 @@ def impressions(
                 kind = Kind.HELPED if luck < 0.3 else Kind.USED
             elif luck < 0.02:
                 kind = Kind.USED
-            elif luck < 0.2 and asked.wish[i, candidate] < middle:
+            elif luck < 0.2 and asked.wish[i, candidate] < middle[i]:
                 kind = Kind.WRONG
             else:
                 continue

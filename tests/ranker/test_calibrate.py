@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -163,6 +163,7 @@ def test_half_as_sure_as_it_should_be_is_measured() -> None:
     assert quality(0.5 + 0.5 * (chances - 0.5), is_right).ece == pytest.approx(0.125, abs=0.01)
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.9]), st.booleans()), min_size=50, max_size=80),
     st.floats(0.1, 1.0),

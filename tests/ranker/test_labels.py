@@ -150,11 +150,11 @@ def test_old_outcomes_count_half_after_thirty_days() -> None:
     assert decay(np.array([-5.0, 0.0, 60.0])).tolist() == [1.0, 1.0, 0.25]
 
 
-def test_a_thousand_outcomes_of_one_agent_in_a_minute_count_as_ten() -> None:
+def test_a_thousand_outcomes_of_one_agent_in_a_minute_count_as_thirty() -> None:
     flood = [shown(said(0, Kind.HELPED, agent=7, at=i * 0.05), at=i * 0.05, session=i) for i in range(1000)]
     lists = learn(*flood, now=60.0)
-    assert int((lists.rungs == PRAISED).sum()) == 10
-    assert int(lists.is_informative.sum()) == 10
+    assert int((lists.rungs == PRAISED).sum()) == 30
+    assert int(lists.is_informative.sum()) == 30
 
 
 def test_the_rate_is_of_each_agent_and_never_of_the_person() -> None:

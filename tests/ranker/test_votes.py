@@ -23,7 +23,7 @@ from penchant_ranker.labels import (
 from penchant_ranker.learn_linear import update
 from penchant_ranker.votes import AMBIGUOUS_WEIGHT, Standing, Votes, vote
 
-SEEDS = range(4)
+SEEDS = range(3)
 
 
 def auc(score: NDArray[np.float64], is_wrong: NDArray[np.bool_]) -> float:
