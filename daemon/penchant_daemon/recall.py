@@ -51,6 +51,8 @@ Bools = NDArray[np.bool_]
 #: More find nothing more (LoCoMo dev recall@10: 40 of each 0.797, 60 0.797, 100 0.798, all turns 0.799).
 N_SEEDS = 60
 N_CANDIDATES = 300
+#: Of the asking session so many turns, the last ones, are ranked whatever they say.
+N_WORKING = 12
 #: Of the best candidates so many are kept with their features, shown or not, to learn from.
 N_LEARNED_FROM = 30
 #: A word of the query that no indexed text has is looked for inside of words, if it has so many characters.
@@ -284,7 +286,7 @@ class Recall:
         """The candidates, the turns around them, and their columns, as the ranker takes them."""
         cosine = None if meant is None else meant.cosine
         limit = max(N_CANDIDATES, 2 * asked.n_seeds)
-        candidates = self._candidates(snapshot, visible, found, cosine, asked.n_seeds, limit)
+        candidates = self._candidates(snapshot, visible, found, cosine, asked, limit)
         around = snapshot.neighbours(candidates, 2)
         around = np.where(visible[around], around, 0)
         items = np.unique(around)
@@ -332,10 +334,12 @@ class Recall:
         visible: Bools,
         found: _Found,
         cosine: Floats | None,
-        n_seeds: int,
+        asked: _Question,
         limit: int,
     ) -> Ints:
-        """What is ranked: the best by words and by vector, then the turns next to them, then one further."""
+        """What is ranked: the best by words and by vector, what the asking session said last, then the turns next to
+        the best, then one further."""
+        n_seeds = asked.n_seeds
         by_words = found.items[found.items <= snapshot.n]
         by_words = by_words[visible[by_words]]
         lists = [by_words]
@@ -346,7 +350,9 @@ class Recall:
             lists.append(top[np.lexsort((top, -seen[top]))])
         seeds = _in_turn(lists)
         around = snapshot.neighbours(seeds, 2)
-        wider = np.concatenate((seeds, around[:, 3], around[:, 1], around[:, 4], around[:, 0]))
+        session = snapshot.sessions.number(asked.session) if asked.session else 0
+        working = np.flatnonzero(snapshot.session == session)[-N_WORKING:] if session else seeds[:0]
+        wider = np.concatenate((seeds, working, around[:, 3], around[:, 1], around[:, 4], around[:, 0]))
         wider = wider[visible[wider]]
         _, first = np.unique(wider, return_index=True)
         return np.sort(wider[np.sort(first)[:limit]])

@@ -228,7 +228,8 @@ def _coverage(parts: _Values, pool: Pool) -> _Values:
     if total <= 0.0:
         return np.zeros(len(pool.candidates), dtype=np.float32)
     held = (parts[pool.around[:, 1:4]] > 0.0).any(axis=1)
-    return np.asarray(held @ (weights / total), dtype=np.float32)
+    # A sum and no product of matrices: that warned of invalid values on some processors where there were none.
+    return np.asarray((held * (weights / total)).sum(axis=1), dtype=np.float32)
 
 
 def _word_parts(query: Query, pool: Pool) -> _Values:

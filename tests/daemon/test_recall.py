@@ -242,6 +242,23 @@ def test_a_part_of_a_word_finds_the_compound(store: Store, recall: Recall, embed
     assert first(recall, "dampfschiff").startswith("Der Donaudampf")
 
 
+def test_what_the_asking_session_said_last_is_looked_at_whatever_it_says(
+    store: Store, recall: Recall, embedder: Embedder
+) -> None:
+    """Two hundred equal answers, shown once, leave no place among the candidates for another text."""
+    log(store, [(None, "Blue, then.")], "now", "2026-11-24T11:59:00Z")
+    for i in range(200):
+        log(store, [(None, "The release of the parts is planned.")], f"s{i}", "2026-11-01T10:00:00Z")
+    index(store, embedder)
+
+    def found(session: str) -> list[str]:
+        request = RecallRequest(query="release of the parts", session=session)
+        return contents(recall.recall(request, "cli"))
+
+    assert found("s7") == ["The release of the parts is planned."]
+    assert found("now") == ["The release of the parts is planned.", "Blue, then."]
+
+
 def test_a_question_just_logged_by_its_own_session_is_not_its_answer(
     store: Store, recall: Recall, embedder: Embedder
 ) -> None:
