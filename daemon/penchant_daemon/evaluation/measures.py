@@ -46,16 +46,18 @@ class Answer:
     :param by_budget: per token budget, the keys that fit it.
     :param n_tokens: of the first ten, about.
     :param took_ms: from the question to the ranking.
-    :param confidence: how sure it is that the question has an answer; any scale, larger is surer.
+    :param best_score: of what is ranked first, on any scale; 0 when nothing is.
     :param shown: what was returned at the question's own limit.
+    :param relevance: how sure it is to have found an answer, calibrated; None where it does not say.
     """
 
     ranked: Sequence[str]
     by_budget: Mapping[int, Sequence[str]]
     n_tokens: int
     took_ms: float
-    confidence: float
+    best_score: float
     shown: Sequence[str]
+    relevance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +174,19 @@ class Outcomes:
         rows = [i for i, one in enumerate(self.questions) if type_ in (None, one.type)]
         return float(np.percentile([self.answers[row].took_ms for row in rows], percentile))
 
+    @property
+    def has_relevance(self) -> bool:
+        """Whether each answer says how sure it is."""
+        return bool(self.answers) and all(answer.relevance is not None for answer in self.answers)
+
     def abstention(self, seed: int) -> Share | None:
-        """AUROC of the confidence, questions with an answer against those without; None without either."""
+        """AUROC of relevance, else of the best score: questions with an answer against those without; None if there
+        are none of either."""
         has_answer = np.array([bool(values) for values in self._values])
         if has_answer.all() or not has_answer.any():
             return None
-        confidence = np.array([answer.confidence for answer in self.answers])
+        by = [one.relevance if self.has_relevance else one.best_score for one in self.answers]
+        confidence = np.array(by, dtype=np.float64)
         rows = list(range(len(confidence)))
         low, high = auroc_interval(confidence, has_answer, self._groups(rows), np.random.default_rng(seed))
         figure = Figure(auroc(confidence[has_answer], confidence[~has_answer]), low, high)

@@ -84,7 +84,6 @@ class Notes:
 
     :param models: what the daemon's answers were ranked by, and how often.
     :param warnings: what the daemon warned of, and how often.
-    :param confidence: what AUROC of the daemon's answers is computed from.
     """
 
     n_duplicates: int = 0
@@ -92,7 +91,6 @@ class Notes:
     n_masked: int = 0
     models: Counter[str] = field(default_factory=Counter)
     warnings: Counter[str] = field(default_factory=Counter)
-    confidence: str = "best score"
 
     def add(self, filled: Filled) -> None:
         """Count what became of a pool's texts."""
@@ -257,11 +255,11 @@ def _filled(pool: Pool, home: Path, plan: Plan) -> Filled | None:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What the daemon answered to one question, at once and within token budgets."""
+    """What the daemon answered to one question, and the ids that it answered within each token budget."""
 
     question: Question
     response: RecallResponse
-    by_budget: Mapping[int, RecallResponse]
+    by_budget: Mapping[int, Sequence[str]]
     took_ms: float
 
     def answer(self, judge: _Judge, key_of: Mapping[str, str]) -> Answer:
@@ -271,25 +269,24 @@ class _Said:
         """
         results = self.response.results
         return Answer(
-            ranked=judge.ranked(_scored(self.response, key_of)),
+            ranked=judge.ranked([(key_of[one.id], one.score) for one in results]),
             by_budget={
-                budget: judge.ranked(_scored(response, key_of)) for budget, response in self.by_budget.items()
+                budget: list(dict.fromkeys(judge.key(key_of[id_]) for id_ in ids))
+                for budget, ids in self.by_budget.items()
             },
             n_tokens=sum(estimated_tokens(one.content) for one in results[:DEPTH]),
             took_ms=self.took_ms,
-            confidence=_confidence(self.response),
+            best_score=results[0].score if results else 0.0,
             shown=[judge.key(key_of[one.id]) for one in results[: self.question.limit or DEPTH]],
+            relevance=_relevance(self.response),
         )
-
-
-def _scored(response: RecallResponse, key_of: Mapping[str, str]) -> list[tuple[str, float]]:
-    return [(key_of[one.id], one.score) for one in response.results]
 
 
 def _ask(asked: Asked, pool: Pool, plan: Plan, notes: Notes, progress: Progress) -> list[_Said]:
     answers: list[_Said] = []
+    asked_at = pool.asked_at
     for number, question in enumerate(pool.questions, 1):
-        as_of = question.as_of or pool.asked_at
+        as_of = question.as_of or asked_at
         request = RecallRequest(
             query=question.text,
             limit=max(plan.n_results, question.limit or 1),
@@ -302,13 +299,12 @@ def _ask(asked: Asked, pool: Pool, plan: Plan, notes: Notes, progress: Progress)
             if front_door.is_by_words(warning):
                 raise EvaluationError(f"{question.text[:80]!r} was {warning}", "penchant models list")
             notes.warnings[warning] += 1
-        within: dict[int, RecallResponse] = {}
+        within: dict[int, list[str]] = {}
         if plan.unit == "turn" and question.is_answerable:
             for budget in plan.budgets:
                 limited = {"budget_tokens": budget, "limit": max(N_WITHIN_BUDGET, request.limit)}
-                within[budget] = asked.recall(request.model_copy(update=limited), agent)
-        if _relevance(response) is not None:
-            notes.confidence = "relevance"
+                fitting = asked.recall(request.model_copy(update=limited), agent)
+                within[budget] = [one.id for one in fitting.results]
         answers.append(_Said(question, response, within, took_ms))
         progress.step("asked", number, len(pool.questions))
     return answers
@@ -318,13 +314,6 @@ def _relevance(response: RecallResponse) -> float | None:
     """How sure the daemon is that it found an answer, calibrated; None while its API does not say."""
     said = response.model_dump(include={"relevance"}).get("relevance")
     return float(said) if isinstance(said, int | float) else None
-
-
-def _confidence(response: RecallResponse) -> float:
-    relevance = _relevance(response)
-    if relevance is not None:
-        return relevance
-    return response.results[0].score if response.results else 0.0
 
 
 # ---- baselines
@@ -354,7 +343,7 @@ def _ask_baselines(
                 by_budget=_within(plan, judge, scored, [(texts[i], n_tokens[i]) for i, _ in ranked]),
                 n_tokens=sum(n_tokens[ranked[i][0]] for i in first[:DEPTH]),
                 took_ms=took_ms,
-                confidence=ranked[0][1] if ranked else 0.0,
+                best_score=ranked[0][1] if ranked else 0.0,
                 shown=best[: question.limit or DEPTH],
             )
             outcomes[way].note(question, answer, right)

@@ -161,7 +161,7 @@ def _abstention(result: Result) -> list[str]:
     head = (
         f"surer where there is an answer than in the {n_none:,} questions without one: AUROC, 0.5 is chance"
     )
-    if "learned" in result.plan.all_ways and result.notes.confidence != "relevance":
+    if "learned" in result.plan.all_ways and not result.outcomes["learned"].has_relevance:
         head += " (the API gives no calibrated relevance: the best score stands for it)"
     return [head, *lines]
 
@@ -280,4 +280,4 @@ def _figure(figure: Figure) -> dict[str, float]:
 
 
 def _confidence(result: Result, way: str) -> str:
-    return result.notes.confidence if way == "learned" else "best score"
+    return "relevance" if result.outcomes[way].has_relevance else "best score"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -13,11 +14,11 @@ from penchant_daemon.evaluation.measures import Answer, Outcomes, ranked_session
 
 def answer(
     *ranked: str,
-    confidence: float = 1.0,
+    best_score: float = 1.0,
     shown: Sequence[str] = (),
     by_budget: dict[int, list[str]] | None = None,
 ) -> Answer:
-    return Answer(list(ranked), by_budget or {}, 7, 3.0, confidence, shown)
+    return Answer(list(ranked), by_budget or {}, 7, 3.0, best_score, shown)
 
 
 def outcomes(*noted: tuple[Question, Answer]) -> Outcomes:
@@ -50,9 +51,9 @@ def test_a_session_counts_its_three_best_turns() -> None:
 
 def test_questions_without_an_answer_count_for_auroc_and_nothing_else() -> None:
     found = outcomes(
-        (Question("q1", ("a",), "t"), answer("a", confidence=0.9)),
-        (Question("q2", ("b",), "t"), answer("x", confidence=0.2)),
-        (Question("q3", (), "none"), answer("x", confidence=0.5)),
+        (Question("q1", ("a",), "t"), answer("a", best_score=0.9)),
+        (Question("q2", ("b",), "t"), answer("x", best_score=0.2)),
+        (Question("q3", (), "none"), answer("x", best_score=0.5)),
     )
     assert found.n() == 2
     assert found.figure("recall@1", 0).value == 0.5
@@ -60,6 +61,20 @@ def test_questions_without_an_answer_count_for_auroc_and_nothing_else() -> None:
     assert share is not None
     assert (share.figure.value, share.n) == (0.5, 1)
     assert outcomes((Question("q1", ("a",), "t"), answer("a"))).abstention(0) is None
+
+
+def test_relevance_stands_before_scores_where_every_answer_gives_it() -> None:
+    sure = replace(answer("a", best_score=0.1), relevance=0.9)
+    unsure = replace(answer("x", best_score=0.8), relevance=0.2)
+    asked = (Question("q1", ("a",), "t"), Question("q2", (), "none"))
+    found = outcomes((asked[0], sure), (asked[1], unsure))
+    share = found.abstention(0)
+    assert share is not None
+    assert (found.has_relevance, share.figure.value) == (True, 1.0)
+    found = outcomes((asked[0], sure), (asked[1], replace(unsure, relevance=None)))
+    share = found.abstention(0)
+    assert share is not None
+    assert (found.has_relevance, share.figure.value) == (False, 0.0)
 
 
 def test_figures_of_a_type_are_of_that_type() -> None:

@@ -118,7 +118,7 @@ def test_in_process_the_answers_are_those_of_the_socket(orion: Result, kept: Pat
     for said, expected in zip(direct.outcomes["learned"].answers, by_socket, strict=True):
         assert said.ranked == expected.ranked
         assert said.by_budget == expected.by_budget
-        assert said.confidence == expected.confidence
+        assert said.best_score == expected.best_score
     assert "in this process" in text_of(direct)
 
 
