@@ -68,6 +68,52 @@ def test_stored_text_is_embedded_and_a_reindex_rebuilds_it_while_recall_goes_on(
     assert found.warnings == []
 
 
+CHAT = (
+    ("Ann", "We spent the whole of Sunday in the workshop, sanding the old table."),
+    ("Bo", "Sounds dusty! Was it the oak one?"),
+    ("Ann", "Yes. Then I varnished it, twice, and my fingers still smell of it."),
+    ("Bo", "The kids threw clay on the wheel and made three wobbly mugs."),
+    ("Ann", "Lovely. Are they glazed yet?"),
+    ("Bo", "Not before next week, the kiln is full."),
+)
+
+
+def token_rows(home: Path) -> set[bytes]:
+    """All token vectors in the files of a data directory."""
+    rows = (path.read_bytes() for path in (home / "index").rglob("tokens.data"))
+    return {row[i : i + 48] for row in rows for i in range(0, len(row), 48)} - {bytes(48)}
+
+
+def test_a_paraphrase_is_found_by_token_vectors_which_reindex_makes_anew_and_forgetting_erases(
+    daemon: RunningDaemon,
+) -> None:
+    def is_indexed() -> bool:
+        index = daemon.client.status().index
+        return index.state == "idle" and index.done == index.total == len(CHAT)
+
+    daemon.client.log_events([EventIn(content=said, speaker=who, session="chat") for who, said in CHAT])
+    until(is_indexed)
+    asked = RecallRequest(query="Who did ceramics with children?", explain=True)
+    found = daemon.client.recall(asked).results[0]
+    assert found.content.startswith("The kids threw clay")
+    reasons = {reason.feature: reason for reason in found.reasons or ()}
+    assert max(reasons.values(), key=lambda reason: reason.contribution).feature == "tokens_window"
+    before = token_rows(daemon.home)
+    assert len(before) > 4 * len(CHAT)
+    done = daemon.penchant("reindex", "--wait")
+    assert getattr(done, "returncode", None) == 0, done
+    until(is_indexed)
+    again = token_rows(daemon.home)
+    assert len(again) == len(before)
+    assert daemon.client.recall(asked).results[0].id == found.id
+    daemon.client.forget([found.id])
+    left = token_rows(daemon.home)
+    gone = again - left
+    assert 4 < len(gone) < 20 and left < again
+    files = [path.read_bytes() for path in daemon.home.rglob("*") if path.is_file()]
+    assert not any(row in data for row in gone for data in files)
+
+
 def test_sessions_get_titles_and_a_killed_worker_is_replaced(daemon: RunningDaemon) -> None:
     def title_of(session: str) -> str | None:
         found = [each.title for each in daemon.client.sessions().sessions if each.id == session]
