@@ -23,6 +23,8 @@ __all__ = ["Rankers"]
 FOLDER = "ranker"
 N_HISTORY = 100
 KEEP_FILES = 10  # of models that are no longer active, for a rollback
+#: After a rollback nothing ranks anew before so many more outcomes, or this share more: the person said no to these.
+HELD_OUTCOMES, HELD_SHARE = 10, 0.2
 
 log = logger(__name__)
 
@@ -36,7 +38,7 @@ class Rankers:
     def __init__(self, store: Store, home: Path) -> None:
         self._store = store
         self._folder = home / FOLDER
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._active: Mapping[str | None, tuple[RankerModelRecord, ranker.Model]] | None = None
         self._refused: dict[str, str] = {}
         self.prior: ranker.Model = ranker.LinearModel.of(ranker.CHAT)
@@ -70,15 +72,37 @@ class Rankers:
         """
         text = ranker.write_model(model)
         digest = ranker.digest(text)
-        if is_active:
-            self._write(digest, text)
         kind = "linear" if isinstance(model, ranker.LinearModel) else "trees"
-        status = "active" if is_active else "rejected"
-        record = NewRankerModel(kind, project, status, reason, digest, dict(trained_on))
-        id = self._store.add_ranker_model(record).result()
-        self._reload()
+        with self._lock:
+            held = self.held_back(project, trained_on) if is_active else None
+            if is_active and held is None:
+                self._write(digest, text)
+            status = "active" if is_active and held is None else "rejected"
+            record = NewRankerModel(kind, project, status, held or reason, digest, dict(trained_on))
+            id = self._store.add_ranker_model(record).result()
+            self._reload()
         log.info("ranker_learned", id=id, kind=kind, status=status, is_for_project=project is not None)
         return id
+
+    def held_back(self, project: str | None, trained_on: Mapping[str, object]) -> str | None:
+        """Why a model that was fitted to this may not rank: the person undid one that was fitted to nearly the same.
+
+        :return: the reason in words, or None.
+        """
+        latest = [r for r in self.history() if r.project == project and r.status in ("active", "rolled_back")]
+        undone = max(
+            (r for r in latest if r.status == "rolled_back"), key=lambda r: r.changed_at, default=None
+        )
+        if undone is None or any(r.status == "active" and r.changed_at > undone.changed_at for r in latest):
+            return None
+        before, now = _n_outcomes(undone.trained_on), _n_outcomes(trained_on)
+        needed = before + max(HELD_OUTCOMES, int(HELD_SHARE * before))
+        if now >= needed:
+            return None
+        return (
+            f"{undone.id} (of {before} outcomes) was rolled back:"
+            f" nothing new ranks before there are {needed}, {now} now"
+        )
 
     def retire(self, id: str, status: str, reason: str) -> None:
         """An active model no longer ranks: it fell back, or was refused."""
@@ -94,21 +118,24 @@ class Rankers:
         :raises NotFound: no such model, or its file is gone.
         :raises Conflict: nothing learned is active.
         """
-        history = [record for record in self.history() if record.project == project]
-        active = next((record for record in history if record.status == "active"), None)
-        if id is None and active is None:
-            raise Conflict(
-                "nothing learned is active: the prior ranks already", hint="penchant ranker history"
-            )
-        target = self._target(id, history, active)
-        if active is not None:
-            self._store.set_ranker_model_status(
-                active.id, "rolled_back", "rolled back by the person"
-            ).result()
-        if target is not None:
-            self._store.set_ranker_model_status(target.id, "active", "rolled back to by the person").result()
-        self._reload()
-        return target
+        with self._lock:
+            history = [record for record in self.history() if record.project == project]
+            active = next((record for record in history if record.status == "active"), None)
+            if id is None and active is None:
+                raise Conflict(
+                    "nothing learned is active: the prior ranks already", hint="penchant ranker history"
+                )
+            target = self._target(id, history, active)
+            if active is not None:
+                self._store.set_ranker_model_status(
+                    active.id, "rolled_back", "rolled back by the person"
+                ).result()
+            if target is not None:
+                self._store.set_ranker_model_status(
+                    target.id, "active", "rolled back to by the person"
+                ).result()
+            self._reload()
+            return target
 
     def problems(self) -> list[Problem]:
         """Models that were refused since the daemon started."""
@@ -197,3 +224,8 @@ class Rankers:
                     self._store.set_ranker_model_status(record.id, "refused", str(error)).result()
             self._active = active
             return active
+
+
+def _n_outcomes(trained_on: Mapping[str, object]) -> int:
+    found = trained_on.get("outcomes", 0)
+    return found if isinstance(found, int) else 0

@@ -261,7 +261,7 @@ class RankerOut(Response):
     n_outcomes: int
     n_queries: int  # recalls that an outcome is about
     n_queries_for_trees: int  # from so many on, trees are fitted
-    state: str  # waiting, learning, learned, frozen or off
+    state: str  # waiting, learned, held, fell_back, frozen, failed or off
     detail: str | None
     shadow: dict[str, float] | None  # what was learned against the prior, on the newest outcomes
 

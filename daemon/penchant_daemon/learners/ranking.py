@@ -173,7 +173,9 @@ class RankingLearner:
         posterior = ranker.update(prior, told)
         self._learn_for_all(told, older, newer, earlier, posterior)
         self._learn_for_projects(told, posterior, projects)
-        return _Round("learned", votes.reason, *counted, figures if newer.n_lists else None)
+        held = self._rankers.held_back(None, _about(told))
+        state, detail = ("learned", votes.reason) if held is None else ("held", held)
+        return _Round(state, detail, *counted, figures if newer.n_lists else None)
 
     def _learn_for_all(
         self,
@@ -203,7 +205,7 @@ class RankingLearner:
                 self._tried_trees_at = lists.n_lists
                 rejected = {**about, **_figures(decision.comparison)}
                 self._rankers.add(trees, None, f"trees: {decision.reason}", rejected, is_active=False)
-        if self._is_news(chosen, None):
+        if self._is_news(chosen, None) and self._rankers.held_back(None, about) is None:
             id = self._rankers.add(chosen, None, reason, about, is_active=True)
             self._told(f"ranker {id}: {reason}")
 
@@ -225,7 +227,7 @@ class RankingLearner:
             own = lists.where(lists.projects == number)
             model = ranker.update(general, own).model("learned-linear-project", _about(own))
             project = projects.name(number)
-            if self._is_news(model, project):
+            if self._is_news(model, project) and self._rankers.held_back(project, _about(own)) is None:
                 reason = (
                     f"learned from {own.n_lists} recalls in this project, held to what all projects taught"
                 )

@@ -79,7 +79,9 @@ class House:
     def judge(self, memory_id: str, verdict: str, agent: str = "cli", impression: str | None = None) -> None:
         self.store.add_outcome(NewOutcome(impression or self.last, memory_id, verdict, agent)).result()
 
-    def judge_by(self, taste: Mapping[str, float], n: int, wrong: float = 0.0, project: str | None = None) -> None:
+    def judge_by(
+        self, taste: Mapping[str, float], n: int, wrong: float = 0.0, project: str | None = None
+    ) -> None:
         """So many recalls, each judged: of what was shown, the one that the taste likes best helped."""
         liking = np.array([taste.get(name, 0.0) for name in NAMES])
         for _ in range(n):
@@ -249,6 +251,21 @@ def test_rolling_back_takes_the_model_before_and_then_the_prior(house: House) ->
     assert house.rankers.learned()[0][0].id == second
     with pytest.raises(NotFound, match="does not exist"):
         house.rankers.roll_back("01NOBODY", None)
+
+
+def test_after_a_rollback_nothing_new_ranks_until_there_is_more_to_learn_from(house: House) -> None:
+    house.judge_by({"date": 1.0}, 30)
+    house.learner.learn()
+    house.rankers.roll_back(None, None)
+    house.judge_by({"date": 1.0}, 3)
+    house.learner.learn()
+    assert house.active() is house.rankers.prior
+    assert house.learner.status().state == "held"
+    assert "rolled back" in (house.learner.status().detail or "")
+    house.judge_by({"date": 1.0}, 30)
+    house.learner.learn()
+    assert house.active() is not house.rankers.prior
+    assert house.learner.status().state == "learned"
 
 
 @pytest.mark.parametrize(

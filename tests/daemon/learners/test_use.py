@@ -81,7 +81,7 @@ def said(
     role: str = "assistant",
     refers_to: tuple[str, ...] = (),
 ) -> None:
-    event = NewEvent(kind, role, text, session=session, agent=agent, refers_to=refers_to)  # type: ignore[arg-type]
+    event = NewEvent(kind, role, text, session=session, agent=agent, refers_to=refers_to)
     store.add_events([event]).result()
 
 
