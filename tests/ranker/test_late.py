@@ -18,7 +18,6 @@ from penchant_ranker import (
 )
 from penchant_ranker.late import (
     CHANCE,
-    CHANCE_GROWTH,
     MAX_QUERY_TOKENS,
     TOKEN_BYTES,
     _differing,
@@ -55,7 +54,7 @@ def slow_nearness(query: Bits, texts: list[Bits]) -> list[list[float]]:
                 row.append(0.0)
                 continue
             cosine = max(math.sin(math.pi / 2 * (1 - 2 * d / TOKEN_BITS)) for d in differing)
-            chance = CHANCE + CHANCE_GROWTH * math.log(len(text))
+            chance = CHANCE * math.log(len(text))
             row.append(max((cosine - chance) / (1 - chance), 0.0))
         out.append(row)
     return out

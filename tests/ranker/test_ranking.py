@@ -356,7 +356,7 @@ def slow_tokens(query: Query, turns: Sequence[Turn], form: str) -> list[float]:
         if not len(others):
             return 0.0
         fewest = min(int(np.bitwise_count(token ^ other).sum()) for other in others)
-        chance = 0.05 + 0.07 * math.log(len(others))
+        chance = 0.07 * math.log(len(others))
         return max((math.cos(math.pi * fewest / TOKEN_BITS) - chance) / (1 - chance), 0.0)
 
     out = []
