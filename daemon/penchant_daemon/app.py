@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from penchant_daemon import __version__, config, lifecycle, logs
+from penchant_daemon import __version__, config, lifecycle, logs, memory
 from penchant_daemon.access import Gate
 from penchant_daemon.bus import Bus
 from penchant_daemon.capture.echo import EchoGuard
@@ -35,7 +35,7 @@ from penchant_daemon.learners.ranking import RankingLearner
 from penchant_daemon.learners.titles import JOB_KIND as TITLE_JOB
 from penchant_daemon.learners.titles import TitleWriter
 from penchant_daemon.learners.use import UseDetector
-from penchant_daemon.limits import Limits, give_back_memory
+from penchant_daemon.limits import Limits
 from penchant_daemon.models import open_embedder
 from penchant_daemon.models.local import Worker
 from penchant_daemon.models.open import onnx_cache_dir
@@ -211,7 +211,7 @@ class Daemon:
         await self._start_part("watch", lambda: self.watcher.start(self.service.config.watch))
         await self._start_part("spool", self._drain_spool)
         await self.mounts.load_all()
-        await detached(give_back_memory, "settle")
+        await detached(memory.collect, "settle")
         gc.freeze()
         log.info("loaded")
 
@@ -286,6 +286,7 @@ def run(
     :raises ConfigError: `config.toml` is wrong.
     """
     os.umask(0o077)
+    memory.keep_small()
     repaired = lifecycle.prepare_home(home)
     with lifecycle.Lock.acquire(home):
         settings = config.load(home)

@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from penchant_daemon import config
+from penchant_daemon import config, memory
 from penchant_daemon.errors import PenchantError
 from penchant_daemon.logs import logger
 from penchant_daemon.models.current import CurrentEmbedder
 from penchant_daemon.models.embedder import CutText, Encodings, OnnxEmbedder
 from penchant_daemon.models.errors import ModelError, ModelMissing
 from penchant_daemon.models.registry import Model, find_model, list_models
-from penchant_daemon.pace import CpuShare, RecallGate, idle_executor, return_free_memory
+from penchant_daemon.pace import CpuShare, RecallGate, idle_executor
 from penchant_daemon.wire import IndexOut, ModelOut, Problem
 from penchant_ranker import (
     CUES_VERSION,
@@ -209,7 +209,7 @@ class Indexer:
             self._error, self._retry_s = None, FIRST_RETRY_S
             if not worked and self._n_batches >= TRIM_AFTER_BATCHES:
                 self._n_batches = 0
-                return_free_memory()
+                memory.trim()
             if not worked and not self._stopping.is_set():
                 self._wake.wait(PAUSE_LOOK_S if self._state == "paused" else IDLE_LOOK_S)
         self._say("off")

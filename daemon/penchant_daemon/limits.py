@@ -7,8 +7,6 @@ with the cap's name and recall goes on. Each state is a problem in `penchant sta
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
 import shutil
 import threading
@@ -18,9 +16,11 @@ from pathlib import Path
 
 import psutil
 
+from penchant_daemon import memory
 from penchant_daemon.config import Limits as Caps
 from penchant_daemon.errors import StorageFull
 from penchant_daemon.logs import logger
+from penchant_daemon.models.export import WEIGHTS_FILE
 from penchant_daemon.wire import LimitOut, Problem
 
 SAMPLE_S = 2.0
@@ -78,7 +78,8 @@ class Limits:
             self.is_on_battery = _on_battery()
         self._samples += 1
         if self._samples % TRIM_EVERY == 0 and self.ram_bytes > self._trimmed_bytes + TRIM_STEP_BYTES:
-            trim()
+            memory.trim()
+            memory.forget_pages(WEIGHTS_FILE)
             self.ram_bytes = self._trimmed_bytes = self._process.memory_info().rss
         cap = self._caps.ram_daemon_mb * MB
         if self.ram_bytes > cap:
@@ -86,7 +87,7 @@ class Limits:
                 log.warning("ram_over_cap", used_mb=self.ram_bytes // MB, cap_mb=self._caps.ram_daemon_mb)
             self.is_over_ram = True
             self._relieve()
-            give_back_memory()
+            memory.collect()
             self.ram_bytes = self._process.memory_info().rss
         elif self.is_over_ram and self.ram_bytes < cap * RESUME_AT:
             log.info("ram_under_cap", used_mb=self.ram_bytes // MB, cap_mb=self._caps.ram_daemon_mb)
@@ -198,18 +199,4 @@ def _on_battery() -> bool:
     return battery is not None and battery.power_plugged is False
 
 
-def give_back_memory() -> None:
-    """Collect what nobody uses, and `trim`."""
-    gc.collect()
-    trim()
-
-
-def trim() -> None:
-    """Hand freed pages back to the system, which glibc keeps otherwise."""
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (AttributeError, OSError):
-        return  # not glibc: its allocator returns pages by itself
-
-
-__all__ = ["Limits", "give_back_memory", "size_of"]
+__all__ = ["Limits", "size_of"]

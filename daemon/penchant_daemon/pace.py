@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 import threading
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-__all__ = ["CpuShare", "RecallGate", "idle_executor", "return_free_memory"]
+__all__ = ["CpuShare", "RecallGate", "idle_executor"]
 
 
 class CpuShare:
@@ -105,14 +104,6 @@ def idle_executor(name: str) -> ThreadPoolExecutor:
     busy machine would hold up the whole process.
     """
     return ThreadPoolExecutor(1, thread_name_prefix=name, initializer=_become_idle)
-
-
-def return_free_memory() -> None:
-    """Hands pages that are free back to the system; glibc keeps them otherwise (15 to 45 MB after indexing)."""
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (AttributeError, OSError):
-        return  # another allocator, which returns pages by itself
 
 
 def _become_idle() -> None:

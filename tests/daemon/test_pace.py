@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from penchant_daemon.pace import CpuShare, RecallGate, idle_executor, return_free_memory
+from penchant_daemon.pace import CpuShare, RecallGate, idle_executor
 
 
 def test_a_little_work_after_a_rest_is_free_and_much_work_is_held_to_the_share() -> None:
@@ -65,7 +65,3 @@ def test_the_idle_thread_has_idle_priority_and_the_process_keeps_its_own() -> No
         assert os.sched_getscheduler(0) == os.SCHED_OTHER
     finally:
         pool.shutdown()
-
-
-def test_free_memory_can_be_given_back_anywhere() -> None:
-    return_free_memory()

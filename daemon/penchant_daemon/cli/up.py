@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -32,6 +33,8 @@ def command(foreground: bool, tcp_port: int | None, ready_fd: int | None) -> int
 
 
 def _run(home: Path, tcp_port: int | None, ready_fd: int | None) -> int:
+    # structlog and the MCP SDK take rich along when it is there, for output that the daemon never makes: 5 MB.
+    sys.modules["rich"] = None  # type: ignore[assignment]
     from penchant_daemon.app import run
 
     try:
