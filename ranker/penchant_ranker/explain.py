@@ -14,6 +14,10 @@ from .text import STOP_WORDS, stem, words
 
 #: Contributions below this share of the score are not worth a sentence.
 MIN_SHARE = 0.02
+#: What stands around a text must bring its words so much nearer to the query's to be worth a sentence.
+MIN_ADDED_NEARNESS = 0.02
+
+_OWN_TOKENS = NAMES.index("tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,10 @@ def explain(
         added, value = float(contributions[i]), float(values[i])
         if added <= MIN_SHARE * total:
             break
-        text = _in_words(NAMES[i], value, query, shown)
+        if NAMES[i] in ("tokens_window", "tokens_answer", "tokens"):
+            text = _about_tokens(NAMES[i], value, float(values[_OWN_TOKENS]), shown)
+        else:
+            text = _in_words(NAMES[i], value, query, shown)
         if text is not None:
             found.append(Contribution(NAMES[i], round(value, 4), round(added, 4), text))
     return tuple(found)
@@ -69,15 +76,6 @@ def _in_words(name: str, value: float, query: Query, shown: Shown) -> str | None
     if name in ("words_window", "words_answer", "words"):
         return _about_words(name, query, shown)
     match name:
-        case "tokens_window":
-            where = "its words" if shown.is_alone else "its words, or those of the turns around it,"
-            return f"{where} are near to yours ({value:.0%})" if value else None
-        case "tokens_answer":
-            if shown.is_alone or not value:
-                return None  # the sentence on tokens_window says it
-            return f"its words, or those of the question just before it, are near to yours ({value:.0%})"
-        case "tokens":
-            return f"its words are near to yours ({value:.0%})" if value else None
         case "meaning":
             return f"close in meaning (cosine {value:.2f})" if value else None
         case "meaning_near" | "meaning_session" if shown.is_alone:
@@ -114,6 +112,24 @@ def _in_words(name: str, value: float, query: Query, shown: Shown) -> str | None
         case "kept":
             return f"kept on purpose, as a {shown.kind}"
     return None
+
+
+def _about_tokens(name: str, value: float, own: float, shown: Shown) -> str | None:
+    """How near its words are: one sentence for the text, one for what stands around it where that adds something.
+
+    :param own: the nearness of the text's own words.
+    """
+    if not value:
+        return None
+    adds = value - own >= MIN_ADDED_NEARNESS and not shown.is_alone
+    if name == "tokens_answer":
+        # The sentence on tokens_window says the rest.
+        return (
+            f"with the question that it answers, its words are near to yours ({value:.0%})" if adds else None
+        )
+    if name == "tokens_window" and adds:
+        return f"its words and those of the turns around it are near to yours ({value:.0%})"
+    return f"its words are near to yours ({value:.0%})"
 
 
 def _about_words(name: str, query: Query, shown: Shown) -> str | None:

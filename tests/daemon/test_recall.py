@@ -152,7 +152,7 @@ def test_what_is_asked_in_other_words_is_found_by_token_vectors(
     assert found.content.startswith("The kids threw clay")
     reasons = {r.feature: r for r in found.reasons or ()}
     assert "words" not in reasons  # none of the question's words is in it
-    assert reasons["tokens_window"].text.startswith("its words, or those of the turns around it, are near")
+    assert reasons["tokens_window"].text.startswith("its words ")
     assert reasons["tokens_window"].contribution > 1.0
 
 

@@ -594,16 +594,27 @@ def test_an_explanation_names_what_decided() -> None:
     assert [r.added for r in reasons] == sorted((r.added for r in reasons), reverse=True)
 
 
-def test_an_explanation_says_that_other_words_are_near() -> None:
-    turns = [Turn("I love pottery.", "Ann", 1), Turn("I love trains.", "Ann", 1)]
+def test_an_explanation_says_that_other_words_are_near_and_where_they_stand() -> None:
+    turns = [
+        Turn("I love pottery.", "Ann", 1),
+        Turn("Do you like pottery?", "Ann", 2),
+        Turn("Certainly so.", "Bo", 2),
+    ]
     query = ask("ceramics", turns)
     pool = with_tokens(pool_of(query, turns), query, turns)
     ranked = rank(query, pool)
-    for is_alone, words in ((True, "its words are near"), (False, "its words, or those of the turns around")):
-        shown = Shown(turns[0].text, "Ann", "episode", MAY_8, is_alone)
-        reasons = explain(query, ranked.values[0], ranked.contributions[0], shown)
-        said = {r.feature: r.text for r in reasons}
-        assert said["tokens_window"].startswith(words)
+
+    def said(turn: int) -> dict[str, str]:
+        place = pool.items[ranked.rows].tolist().index(turn + 1)
+        shown = Shown(turns[turn].text, turns[turn].speaker, "episode", MAY_8)
+        reasons = explain(query, ranked.values[place], ranked.contributions[place], shown)
+        return {r.feature: r.text for r in reasons if r.feature.startswith("tokens")}
+
+    assert said(0) == {"tokens_window": "its words are near to yours (88%)"}
+    assert said(2) == {
+        "tokens_window": "its words and those of the turns around it are near to yours (61%)",
+        "tokens_answer": "with the question that it answers, its words are near to yours (74%)",
+    }
 
 
 def test_an_explanation_leaves_out_what_says_nothing() -> None:
