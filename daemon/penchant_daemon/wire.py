@@ -189,6 +189,8 @@ class RecallRequest(Request):
     session: Name | None = None  # the asking session, for impressions
     as_of: AsOf | None = None  # a date or time; what was valid and known then
     budget_tokens: Annotated[int, Field(ge=1)] | None = None
+    # The least relevance of the answer and of each result; 0 returns all. Default: recall.min_relevance of the config.
+    min_relevance: Annotated[float, Field(ge=0.0, le=1.0, strict=False)] | None = None
     explain: bool = False
 
 
@@ -216,12 +218,15 @@ class RecallResult(Response):
     agent: str
     origin: str
     source: str  # "memory" or "episode"
+    relevance: float = 0.0  # probability that this answers the question
     reasons: list[Reason] | None = None
 
 
 class RecallResponse(Response):
     impression_id: str
     results: list[RecallResult]
+    relevance: float = 0.0  # probability that anything that was found answers the question, also if it is held back
+    held_back: int = 0  # results of the first `limit` that are not relevant enough to be returned
     warnings: list[str] = Field(default_factory=list)  # e.g. no embedder: ranked by words alone
     took_ms: float = 0.0
 
@@ -259,6 +264,7 @@ class RankerOut(Response):
     prior_weights: dict[str, float]
     active: list[RankerModelOut]
     n_outcomes: int
+    n_outcomes_learned: int = 0  # of them, looked at by the last round of learning
     n_queries: int  # recalls that an outcome is about
     n_queries_for_trees: int  # from so many on, trees are fitted
     state: str  # waiting, learned, held, fell_back, frozen, failed or off

@@ -88,6 +88,7 @@ class RankingLearner:
         self._told = told
         self._seen: tuple[int, str] | None = None
         self._learned_at = 0.0
+        self._n_learned = 0
         self._pruned_at = 0.0
         self._round = _Round()
         self._tried_trees_at = 0
@@ -140,6 +141,7 @@ class RankingLearner:
         ]
         self._round = self._learned(judged, since, now)
         self._learned_at = self._clock()
+        self._n_learned = len(outcomes)
         log.info(
             "ranking_learned",
             state=self._round.state,
@@ -266,6 +268,7 @@ class RankingLearner:
             prior_weights=dict(zip(prior.features, prior.weights, strict=True)),
             active=[self._model_out(record, model) for record, model in self._rankers.learned()],
             n_outcomes=n_outcomes,
+            n_outcomes_learned=self._n_learned,
             n_queries=n_queries,
             n_queries_for_trees=ranker.MIN_TREE_LISTS,
             state=last.state if self._is_on else "off",
