@@ -176,8 +176,14 @@ class Outcomes:
 
     @property
     def has_relevance(self) -> bool:
-        """Whether each answer says how sure it is."""
-        return bool(self.answers) and all(answer.relevance is not None for answer in self.answers)
+        """Whether each answer says how sure it is; 0 in all of them says nothing."""
+        said = [answer.relevance for answer in self.answers]
+        return all(one is not None for one in said) and any(said)
+
+    def n_nothing(self, *, is_answerable: bool) -> int:
+        """For how many questions with an answer (or without one) nothing at all was returned."""
+        pairs = zip(self.questions, self.answers, strict=True)
+        return sum(not said.ranked for one, said in pairs if one.is_answerable is is_answerable)
 
     def abstention(self, seed: int) -> Share | None:
         """AUROC of relevance, else of the best score: questions with an answer against those without; None if there

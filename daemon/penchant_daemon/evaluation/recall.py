@@ -298,7 +298,8 @@ def _ask(asked: Asked, pool: Pool, plan: Plan, notes: Notes, progress: Progress)
         for warning in response.warnings:
             if front_door.is_by_words(warning):
                 raise EvaluationError(f"{question.text[:80]!r} was {warning}", "penchant models list")
-            notes.warnings[warning] += 1
+            if not response.held_back:  # what is held back is counted, question by question
+                notes.warnings[warning] += 1
         within: dict[int, list[str]] = {}
         if plan.unit == "turn" and question.is_answerable:
             for budget in plan.budgets:

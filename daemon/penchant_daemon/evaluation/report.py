@@ -152,8 +152,12 @@ def _abstention(result: Result) -> list[str]:
     for way in result.plan.all_ways:
         share = result.outcomes[way].abstention(result.plan.seed)
         if share is not None:
-            by = _confidence(result, way)
-            lines.append(f"  {way_name(way):<{_SHORT}}{_with_interval(share.figure)}   by {by}")
+            outcomes = result.outcomes[way]
+            n_rest, n_lost = (outcomes.n_nothing(is_answerable=flag) for flag in (False, True))
+            lines.append(
+                f"  {way_name(way):<{_SHORT}}{_with_interval(share.figure)}   by {_confidence(result, way)};"
+                f" returned nothing for {n_rest:,} of them, and for {n_lost:,} with an answer"
+            )
     if not lines:
         return []
     first = next(iter(result.outcomes.values()))
@@ -243,7 +247,13 @@ def as_json(result: Result) -> dict[str, Any]:
             for type_ in result.types
         },
         "abstention": {
-            way: {**_figure(share.figure), "n_unanswerable": share.n, "by": _confidence(result, way)}
+            way: {
+                **_figure(share.figure),
+                "n_unanswerable": share.n,
+                "by": _confidence(result, way),
+                "n_nothing_returned": result.outcomes[way].n_nothing(is_answerable=False),
+                "n_nothing_returned_answerable": result.outcomes[way].n_nothing(is_answerable=True),
+            }
             for way in plan.all_ways
             if (share := result.outcomes[way].abstention(plan.seed)) is not None
         },

@@ -77,6 +77,16 @@ def test_relevance_stands_before_scores_where_every_answer_gives_it() -> None:
     assert (found.has_relevance, share.figure.value) == (False, 0.0)
 
 
+def test_what_is_held_back_is_counted_apart_for_questions_with_and_without_an_answer() -> None:
+    found = outcomes(
+        (Question("q1", ("a",), "t"), answer()),
+        (Question("q2", ("a",), "t"), answer("a")),
+        (Question("q3", (), "none"), answer()),
+        (Question("q4", (), "none"), answer()),
+    )
+    assert (found.n_nothing(is_answerable=True), found.n_nothing(is_answerable=False)) == (1, 2)
+
+
 def test_figures_of_a_type_are_of_that_type() -> None:
     found = outcomes(
         (Question("q1", ("a",), "one"), answer("a")), (Question("q2", ("b",), "two"), answer("x"))
