@@ -99,9 +99,8 @@ def compare(first: Model, second: Model, lists: LabelledLists, rng: np.random.Ge
     number of lists is (sum w)^2 / sum w^2.
     """
     lists = lists.where(lists.is_informative)
-    values = [_per_list(model, lists) for model in (first, second)]
-    weights = np.zeros(lists.n_lists)
-    np.maximum.at(weights, lists.list_of, np.where(lists.rungs != UNLABELLED, lists.weights, 0.0))
+    values = [per_list(model.score(lists.values, lists.features), lists) for model in (first, second)]
+    weights = list_weights(lists)
     has_gain, has_rejected = (~np.isnan(values[0][:, i]) for i in (0, 1))
     difference, error, interval = _paired(values[0][:, 0] - values[1][:, 0], weights, has_gain, rng)
     worse, worse_error, _ = _paired(values[0][:, 1] - values[1][:, 1], weights, has_rejected, rng)
@@ -189,12 +188,21 @@ def shadow(
     return Shadow(False, f"{learned.name} stays: not worse than {prior.name}, {figures}", c)
 
 
-def _per_list(model: Model, lists: LabelledLists) -> _Floats:
-    """For each list its NDCG@10 (NaN without any gain), and how high its rejected rows are, 0 last to 1 first."""
+def list_weights(lists: LabelledLists) -> _Floats:
+    """How much each list counts: as much as the weightiest outcome in it."""
+    weights = np.zeros(lists.n_lists)
+    np.maximum.at(weights, lists.list_of, np.where(lists.rungs != UNLABELLED, lists.weights, 0.0))
+    return weights
+
+
+def per_list(scores: _Floats, lists: LabelledLists) -> _Floats:
+    """For each list its NDCG@10 (NaN without any gain), and how high its rejected rows are, 0 last to 1 first.
+
+    :param scores: (n,) of the lists' rows.
+    :return: (n_lists, 2)
+    """
     out = np.full((lists.n_lists, 2), np.nan)
-    if not lists.n_lists:
-        return out
-    scores, gains = model.score(lists.values, lists.features), lists.gains
+    gains = lists.gains
     for i in range(lists.n_lists):
         rows = slice(int(lists.offsets[i]), int(lists.offsets[i + 1]))
         order = np.argsort(-scores[rows], kind="stable")

@@ -6,6 +6,7 @@ either the person changed, or somebody poisons, and training waits until that is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -22,8 +23,10 @@ N_MODELS = 10
 #: In the second round suspects have no say in who else is suspect: it regains 85 % of what a fifth of wrong labels
 #: costs, where one round regains 65 % (150 simulated lists, 10 people).
 N_ROUNDS = 2
-#: Of the majority's labels of a week, or of all, at most this share may be suspect; a week counts from so many on.
+#: Of the majority's labels of a week, or of all, at most this share may be suspect, and as much more as chance gives in
+#: one of twenty cases (one-sided 95 %, in standard errors); a week counts from so many labels on.
 MAX_SUSPECT = 0.25
+CHANCE_ERRORS = 1.645
 MIN_WEEK_LABELS = 40
 #: How far the voting models may be from the prior: wider than what is served, they have to see a changed taste.
 SPREAD = 0.6
@@ -212,7 +215,8 @@ def _too_many(is_suspect: NDArray[np.bool_], is_voted: NDArray[np.bool_], at: _F
     ]
     for chosen, what in parts:
         n, n_suspect = int(chosen.sum()), int(is_suspect[chosen].sum())
-        if n >= MIN_WEEK_LABELS and n_suspect > MAX_SUSPECT * n:
+        by_chance = CHANCE_ERRORS * math.sqrt(MAX_SUSPECT * (1.0 - MAX_SUSPECT) * n)
+        if n >= MIN_WEEK_LABELS and n_suspect > MAX_SUSPECT * n + by_chance:
             return (
                 f"{n_suspect} of {what} ({n}) contradict the others, more than {MAX_SUSPECT:.0%}: nothing is learned"
                 " until it is known whether the wishes changed or somebody gives wrong feedback"

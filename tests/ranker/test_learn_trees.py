@@ -15,7 +15,7 @@ from tests.ranker.people import NAMES, PRIOR, impressions, lists_of, person, que
 from penchant_ranker.errors import BadTrainingData, TooFewOutcomes
 from penchant_ranker.labels import PRAISED, REJECTED, UNLABELLED, LabelledLists
 from penchant_ranker.learn_linear import Posterior, update
-from penchant_ranker.learn_trees import MIN_LISTS, train_trees
+from penchant_ranker.learn_trees import MIN_LISTS, N_TREES, train_trees
 from penchant_ranker.model import TreeModel, read_model, write_model
 from penchant_ranker.votes import vote
 
@@ -152,7 +152,7 @@ def test_rejected_rows_come_after_those_that_were_not_used() -> None:
 
 def test_where_wishes_depend_on_two_things_at_once_trees_beat_weights_and_prior() -> None:
     trees, weights = [], []
-    for seed in range(3):
+    for seed in range(2):
         lists, margin = twisted(seed)
         tests = queries(person(seed, 0.3, True), 200, 9000 + seed)
         trees.append(worth(train_trees(lists, margin, "m", seed=1), tests))
@@ -161,12 +161,26 @@ def test_where_wishes_depend_on_two_things_at_once_trees_beat_weights_and_prior(
     assert float(np.mean(trees)) > float(np.mean(weights)) + 0.01
 
 
-def test_where_weights_say_it_all_trees_do_no_harm() -> None:
-    for seed in range(2):
-        who = person(seed, 0.3)
-        lists = lists_of(impressions(who, 350, seed))
-        margin, tests = update(PRIOR, lists), queries(who, 200, 9000 + seed)
-        assert worth(train_trees(lists, margin, "m", seed=1), tests) > worth(margin.mean, tests) - 0.01
+def test_where_weights_say_it_all_few_trees_are_made_and_do_no_harm() -> None:
+    who = person(0, 0.0)
+    lists = lists_of(impressions(who, 350, 0))
+    margin, tests = update(PRIOR, lists), queries(who, 200, 9000)
+    model = train_trees(lists, margin, "m", seed=1)
+    assert model.trained_on["trees"] == N_TREES[0]
+    assert worth(model, tests) > worth(margin.mean, tests) - 0.01
+
+
+def test_with_one_session_nothing_can_be_tried_and_few_trees_are_made() -> None:
+    alone = replace(LISTS, sessions=np.zeros(LISTS.n_lists, dtype=np.int64))
+    assert train_trees(alone, MARGIN, "m", seed=1, min_lists=100).trained_on["trees"] == N_TREES[0]
+
+
+@pytest.mark.parametrize("n", [1, 3, 8])
+def test_a_handful_of_lists_gives_a_model_when_it_is_asked_for(n: int) -> None:
+    """The gate tries trees on the older lists alone, however few they are."""
+    few = LISTS.where(LISTS.is_informative).take(np.arange(n))
+    model = train_trees(few, update(PRIOR, few), "m", seed=1, min_lists=1)
+    assert np.isfinite(model.score(LISTS.values, NAMES)).all()
 
 
 def test_a_fifth_of_contradictory_outcomes_still_gains() -> None:
