@@ -205,8 +205,9 @@ def features(query: Query, pool: Pool) -> NDArray[np.float32]:
     put("names_thing", names & (is_person | is_kept))  # nearly every long answer of an assistant holds a name
     put("statement", np.where(is_person | is_kept, ~asks[c], False))
     put("after_question", asked_before & is_person)
-    if query.is_about_you:
-        put("role_user", np.full(len(c), 0.5, dtype=np.float32))  # what the assistant said is asked for
+    if query.is_about_you or query.asks_summary:
+        # What the assistant said is asked for, alone or with the rest.
+        put("role_user", np.full(len(c), 0.5, dtype=np.float32))
     else:
         by_role = np.array([0.5, 1.0, 0.0, 0.5], dtype=np.float32)[pool.role[c]]
         put("role_user", np.where(is_person | is_kept, np.float32(0.5), by_role))
@@ -281,7 +282,7 @@ def _speaker(query: Query, pool: Pool) -> NDArray[np.float32]:
     if query.speakers:
         named = np.isin(pool.speaker[c], np.array(query.speakers, dtype=np.int32))
         return np.where(pool.is_person[c], named, 0.5).astype(np.float32)
-    if query.is_about_you or query.is_first_person:
+    if query.is_about_you or (query.is_first_person and not query.asks_summary):
         asked = ROLE_ASSISTANT if query.is_about_you else ROLE_USER
         other = ROLE_USER if query.is_about_you else ROLE_ASSISTANT
         role = np.where(pool.is_person[c] | pool.is_kept[c], ROLE_NONE, pool.role[c])

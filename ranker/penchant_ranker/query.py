@@ -30,6 +30,10 @@ _WHAT = re.compile(
     re.IGNORECASE,
 )
 # "Tell me what Ann said": the answer goes to me, it is not about me.
+_SUMMARY = re.compile(
+    r"\b(?:summar\w*|recaps?|overviews?|zusammenfass\w*|überblick|resumen|resumir|resume[ns]?\s+(?:lo|la|el|las|los)\b)",
+    re.IGNORECASE,
+)
 _TO_ME = re.compile(
     r"\b(?:tell|give|show|remind|help|walk|send|teach|let|find|get|list|explain\s+to)\s+(?:me|us)\b",
     re.IGNORECASE,
@@ -125,6 +129,7 @@ class Query:
     :param asks_thing: it asks for a thing, a place or a person.
     :param ranges: the times that it names.
     :param fragments: identifiers, paths, codes and quotes, to be found literally.
+    :param asks_summary: it asks for an account of what was said, by the person and the assistant.
     :param unspaced: pieces of scripts that are written without spaces.
     :param is_cut: more was asked than is ranked by.
     """
@@ -143,6 +148,7 @@ class Query:
     ranges: tuple[TimeRange, ...]
     fragments: tuple[str, ...]
     unspaced: tuple[str, ...]
+    asks_summary: bool
     is_cut: bool
 
 
@@ -200,3 +206,4 @@ def _fragments(text: str) -> tuple[str, ...]:
     found = [q.strip() for q in _QUOTED.findall(text)]
     found += [m.strip("().") for m in _IDENTIFIER.findall(text)]
     return tuple(f for f in dict.fromkeys(found) if len(f) >= 3)[:8]
+        asks_summary=bool(_SUMMARY.search(cut)),

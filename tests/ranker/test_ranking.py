@@ -526,6 +526,22 @@ def test_tell_me_does_not_ask_about_me() -> None:
     assert ask("Tell me what I said about tabs", turns).is_first_person
 
 
+def test_a_summary_draws_on_the_person_and_the_assistant() -> None:
+    turns = [
+        Turn("My budget tracker needs charts.", session=1, role=1),
+        Turn("The budget tracker needs charts, so add them.", session=1, role=2),
+    ]
+    for question, values in (
+        ("Summarize how my budget tracker went", [0.5, 0.5]),
+        ("Can you give me an overview of my budget tracker?", [0.5, 0.5]),
+        ("What does my budget tracker need?", [1.0, 0.0]),
+        ("What does my résumé say of the budget tracker?", [1.0, 0.0]),
+    ):
+        query = ask(question, turns)
+        pool = pool_of(query, turns)
+        assert column(query, pool, "speaker") == column(query, pool, "role_user") == values
+
+
 def test_you_said_asks_the_assistant_and_my_asks_the_person() -> None:
     turns = [
         Turn("Use pnpm for installs.", session=1, role=2),
