@@ -29,11 +29,11 @@ _WHAT = re.compile(
     r"^\W*(?:welche[nrms]?|wo|wer|wen|wem)\b|^\W*(?:en\s+|a\s+|de\s+)?(?:qué|cuál(?:es)?|dónde|quién(?:es)?)\b",
     re.IGNORECASE,
 )
-# "Tell me what Ann said": the answer goes to me, it is not about me.
 _SUMMARY = re.compile(
     r"\b(?:summar\w*|recaps?|overviews?|zusammenfass\w*|überblick|resumen|resumir|resume[ns]?\s+(?:lo|la|el|las|los)\b)",
     re.IGNORECASE,
 )
+# "Tell me what Ann said": the answer goes to me, it is not about me.
 _TO_ME = re.compile(
     r"\b(?:tell|give|show|remind|help|walk|send|teach|let|find|get|list|explain\s+to)\s+(?:me|us)\b",
     re.IGNORECASE,
@@ -127,9 +127,9 @@ class Query:
     :param is_about_you: it asks what the assistant said.
     :param asks_when: it asks for a time.
     :param asks_thing: it asks for a thing, a place or a person.
+    :param asks_summary: it asks for an account of what was said, by the person and the assistant.
     :param ranges: the times that it names.
     :param fragments: identifiers, paths, codes and quotes, to be found literally.
-    :param asks_summary: it asks for an account of what was said, by the person and the assistant.
     :param unspaced: pieces of scripts that are written without spaces.
     :param is_cut: more was asked than is ranked by.
     """
@@ -145,10 +145,10 @@ class Query:
     is_about_you: bool
     asks_when: bool
     asks_thing: bool
+    asks_summary: bool
     ranges: tuple[TimeRange, ...]
     fragments: tuple[str, ...]
     unspaced: tuple[str, ...]
-    asks_summary: bool
     is_cut: bool
 
 
@@ -194,6 +194,7 @@ def parse_query(text: str, *, names: SpeakerNames, now: int) -> Query:
         is_about_you=bool(_YOU_SAID.search(cut)),
         asks_when=asks_when,
         asks_thing=bool(_WHAT.search(cut)) and not asks_when,
+        asks_summary=bool(_SUMMARY.search(cut)),
         ranges=ranges,
         fragments=_fragments(cut),
         unspaced=tuple(dict.fromkeys(_UNSPACED_RUN.findall(cut)))[:8],
@@ -206,4 +207,3 @@ def _fragments(text: str) -> tuple[str, ...]:
     found = [q.strip() for q in _QUOTED.findall(text)]
     found += [m.strip("().") for m in _IDENTIFIER.findall(text)]
     return tuple(f for f in dict.fromkeys(found) if len(f) >= 3)[:8]
-        asks_summary=bool(_SUMMARY.search(cut)),
