@@ -58,6 +58,7 @@ class Question:
     :param project: asked within this project, `agent` by this agent, `as_of` this time (else a day after
         the last turn).
     :param limit: most results; None leaves it to the run.
+    :param min_relevance: under which results are held back; None: what the daemon's config says.
     """
 
     text: str
@@ -72,6 +73,7 @@ class Question:
     agent: str | None = None
     as_of: datetime | None = None
     limit: int | None = None
+    min_relevance: float | None = None
 
     @property
     def is_answerable(self) -> bool:

@@ -79,6 +79,7 @@ class QuestionIn(_Part):
     agent: Name | None = None
     as_of: AsOf | None = None
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] | None = None
+    min_relevance: Annotated[float, Field(ge=0.0, le=1.0, strict=False)] | None = None
 
 
 class QuestionFile(_Part):
@@ -226,6 +227,7 @@ def _questions(file: QuestionFile) -> tuple[Question, ...]:
                 agent=asked.agent,
                 as_of=_time(asked.as_of),
                 limit=asked.limit,
+                min_relevance=asked.min_relevance,
             )
         )
     return tuple(questions)

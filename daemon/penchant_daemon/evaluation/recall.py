@@ -292,6 +292,7 @@ def _ask(asked: Asked, pool: Pool, plan: Plan, notes: Notes, progress: Progress)
             limit=max(plan.n_results, question.limit or 1),
             project=question.project,
             as_of=None if as_of is None else utc_text(as_of),
+            min_relevance=question.min_relevance,
         )
         agent = question.agent or front_door.AGENT
         response, took_ms = _timed(lambda: asked.recall(request, agent))  # noqa: B023 - called at once

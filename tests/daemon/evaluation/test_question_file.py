@@ -81,6 +81,7 @@ def test_a_text_without_a_time_is_of_now_and_so_are_the_questions(tmp_path: Path
         (("questions", 0, "exact"), "yes", "questions[0].exact", "boolean"),
         (("questions", 0, "colour"), "red", "questions[0].colour", "not permitted"),
         (("questions", 0, "limit"), 0, "questions[0].limit", "greater than or equal to 1"),
+        (("questions", 0, "min_relevance"), 2, "questions[0].min_relevance", "less than or equal to 1"),
         (("questions",), [], "questions", "at least 1 item"),
         (("memories", 0, "id"), "t1", "memories[0].id", "the id of conversations[0].turns[0] too"),
         (("memories", 0, "supersedes"), "m2", "memories[0].supersedes", "no memory before it"),
