@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,22 @@ def ndcg_at(ranked: Sequence[Hashable], relevant: Sequence[Hashable], k: int) ->
     gain = sum(1.0 / np.log2(i + 2) for i, x in enumerate(ranked[:k]) if x in wanted)
     ideal = sum(1.0 / np.log2(i + 2) for i in range(min(len(wanted), k)))
     return float(gain / ideal)
+
+
+def graded_ndcg_at(ranked: Sequence[str], gains: Mapping[str, float], k: int) -> float:
+    """The same with a gain of its own for each that is relevant; 0 where nothing is.
+
+    :param gains: above 0; what is not among them gains nothing.
+
+    >>> round(graded_ndcg_at(["x", "a", "b"], {"a": 3, "b": 1}, 5), 3), graded_ndcg_at(["a", "b"], {"a": 3, "b": 1}, 5)
+    (0.659, 1.0)
+    """
+    best = sorted(gains.values(), reverse=True)
+    gain, ideal = (
+        sum(float(g) / np.log2(i + 2) for i, g in enumerate(found[:k]))
+        for found in ([gains.get(x, 0.0) for x in ranked], best)
+    )
+    return float(gain / ideal) if ideal else 0.0
 
 
 def reciprocal_rank(ranked: Sequence[Hashable], relevant: Sequence[Hashable]) -> float:

@@ -42,6 +42,7 @@ __all__ = [
     "first_answer",
     "is_by_words",
     "is_noted",
+    "wait_for_embedder",
     "wait_for_index",
 ]
 
@@ -118,8 +119,10 @@ def _refuse_own_home(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def daemon_on(home: Path) -> Iterator[Client]:
+def daemon_on(home: Path, settings: str = CONFIG) -> Iterator[Client]:
     """A daemon on a data directory of its own and a client of it; stopped at the end, whatever happens.
+
+    :param settings: its `config.toml`, where the directory has none yet.
 
     :raises HomeError: the path is too long for a socket, or cannot be written.
     """
@@ -127,7 +130,7 @@ def daemon_on(home: Path) -> Iterator[Client]:
     lifecycle.prepare_home(home)
     config = home / CONFIG_NAME
     if not config.exists():
-        config.write_text(CONFIG, encoding="utf-8")
+        config.write_text(settings, encoding="utf-8")
         config.chmod(0o600)
     try:
         _start(home)
@@ -215,8 +218,16 @@ def first_answer(client: Client, pool: Pool) -> Asked:
 
     :raises EvaluationError: there is no embedder.
     """
+    wait_for_embedder(client, pool.questions[0].text if pool.questions else "is the embedder ready?")
+    return _BySocket(client)
+
+
+def wait_for_embedder(client: Client, question: str) -> None:
+    """Return when the daemon ranks a question by vectors too.
+
+    :raises EvaluationError: there is no embedder.
+    """
     deadline = time.monotonic() + EMBEDDER_TIMEOUT_S
-    question = pool.questions[0].text if pool.questions else "is the embedder ready?"
     while warnings := client.recall(RecallRequest(query=question, limit=1)).warnings:
         if not any(is_by_words(warning) for warning in warnings):
             break
@@ -224,7 +235,6 @@ def first_answer(client: Client, pool: Pool) -> Asked:
         if state.state in ("missing", "corrupt", "failed") or time.monotonic() > deadline:
             raise EvaluationError(f"no embedder: {state.detail or state.state}", "penchant models list")
         time.sleep(LOOK_S)
-    return _BySocket(client)
 
 
 def is_by_words(warning: str) -> bool:
