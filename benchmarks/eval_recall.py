@@ -24,10 +24,10 @@ from penchant_daemon.evaluation.report import text_of
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SETS = ("locomo", "beam", "cosqa")
 TARGETS = {
-    ("locomo", "recall@10"): 0.79,
-    ("locomo", "ndcg@10"): 0.64,
-    ("beam", "hit@10"): 0.72,
-    ("cosqa", "mrr"): 0.53,
+    ("locomo", "recall@10"): 0.83,
+    ("locomo", "ndcg@10"): 0.685,
+    ("beam", "hit@10"): 0.74,
+    ("cosqa", "mrr"): 0.54,
 }
 
 
