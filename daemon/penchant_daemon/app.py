@@ -42,6 +42,7 @@ from penchant_daemon.models.open import onnx_cache_dir
 from penchant_daemon.models.registry import find_model
 from penchant_daemon.mounts import Mounts
 from penchant_daemon.rankers import Rankers
+from penchant_daemon.relevances import Relevances
 from penchant_daemon.recall import Recall
 from penchant_daemon.server import Routes, create_app
 from penchant_daemon.service import Parts, Service
@@ -86,11 +87,14 @@ class Daemon:
             cpu_share=self.limits.background_cpu_share,
         )
         self.rankers = Rankers(self.store, home)
+        self.relevances = Relevances(home)
         self.recall = Recall(
             self.store,
             self.indexer.embedder,
             without_secrets=self.intake.without_secrets,
             rankers=self.rankers if settings.ranker.learn else None,
+            relevances=self.relevances if settings.ranker.learn else None,
+            min_relevance=settings.recall.min_relevance,
         )
         self.watcher = Watcher(self.store, self.intake, environ=os.environ, user_home=Path.home())
         model_name = settings.models.language_model
@@ -149,6 +153,7 @@ class Daemon:
                 self.worker.problems,
                 self.watcher.problems,
                 self.learning.problems,
+                self.relevances.problems,
                 self._secrets_problems,
                 lambda: self.mounts.problems(),
                 lambda: self._failed,

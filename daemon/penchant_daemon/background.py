@@ -76,11 +76,23 @@ class Backgrounds:
             kind=_KINDS[snapshot.kind[items]],
         )
 
-    def _helped(self, items: Ints) -> NDArray[np.float32]:
+    def counts(self, item: int) -> tuple[float, float]:
+        """How often an item was good and bad when it was recalled before; a use counts by its strength."""
+        known = self._known()
+        at = int(np.searchsorted(known.items, item))
+        if at == len(known.items) or known.items[at] != item:
+            return 0.0, 0.0
+        return float(known.good[at]), float(known.bad[at])
+
+    def _known(self) -> _Outcomes:
         known = self._outcomes
         if known is None:
             with self._lock:
                 known = self._outcomes = self._read()
+        return known
+
+    def _helped(self, items: Ints) -> NDArray[np.float32]:
+        known = self._known()
         if not len(known.items):
             return np.full(len(items), 0.5, dtype=np.float32)
         at = np.minimum(np.searchsorted(known.items, items), len(known.items) - 1)

@@ -91,8 +91,13 @@ class Capture(Section):
 
 
 class Recall(Section):
-    """What is handed to assistants unasked."""
+    """What recall returns, and what is handed to assistants unasked."""
 
+    min_relevance: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        default=0.05,
+        description="Probability that an answer was found, under which nothing is returned. 0 returns the nearest, "
+        "however far.",
+    )
     inject: bool = Field(default=True, description="Whether hooks may add memories to a session or prompt.")
     inject_max_chars: Annotated[int, Field(ge=0, le=10_000)] = Field(
         default=4_000, description="Most characters that one hook adds (hosts cut at 10,000)."

@@ -14,7 +14,7 @@ import difflib
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -28,6 +28,7 @@ from penchant_daemon.background import Backgrounds
 from penchant_daemon.errors import InvalidField, NotFound
 from penchant_daemon.models import Embedder, ModelError
 from penchant_daemon.rankers import Rankers
+from penchant_daemon.relevances import Relevances
 from penchant_store import (
     ImpressionItem,
     IndexSnapshot,
@@ -59,8 +60,17 @@ N_LEARNED_FROM = 30
 MIN_PART_CHARS = 4
 #: Of a question, so much is looked at for secrets; 4,000 characters of it are kept.
 MAX_MASKED_CHARS = 20_000
+#: Of an explained result's largest reasons so many say which rank it would have without them.
+N_COUNTERFACTUALS = 3
 #: Of texts that the indexer has not reached yet, so many may be looked at.
 MAX_FRESH = 50
+
+#: Name under which an impression keeps how relevant a result was said to be, beside its features.
+RELEVANCE = "relevance"
+
+_NAMES = [feature.name for feature in ranker.FEATURES]
+#: Which feature says how near a text's own words are, by whether there are token vectors.
+_NEARNESS = {True: _NAMES.index("tokens"), False: _NAMES.index("words")}
 
 _MEMORY_KINDS = ("fact", "decision", "procedure", "note")
 _MODEL_NAMES = re.compile(
@@ -110,6 +120,8 @@ class Recall:
     :param clock: seconds since 1970, UTC; "last week" counts from it.
     :param without_secrets: takes keys and passwords out of a question before it is kept.
     :param rankers: what was learned; None ranks by the prior.
+    :param relevances: says how relevant results are; None by what ships.
+    :param min_relevance: where the request names none, nothing is returned of an answer that is less probable.
     """
 
     def __init__(
@@ -119,12 +131,16 @@ class Recall:
         clock: Callable[[], float] = time.time,
         without_secrets: Callable[[str], str] = str,
         rankers: Rankers | None = None,
+        relevances: Relevances | None = None,
+        min_relevance: float = 0.0,
     ) -> None:
         self.embedder = embedder
         self._store = store
         self._clock = clock
         self._without_secrets = without_secrets
         self._rankers = rankers
+        self._relevances = relevances or Relevances(None)
+        self._min_relevance = min_relevance
         self._backgrounds = Backgrounds(store)
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="recall-words")
         self._people = _People((), ranker.SpeakerNames(()), np.zeros(1, dtype=np.bool_))
@@ -165,12 +181,28 @@ class Recall:
         pool = self._pool(snapshot, visible, people, asked, found, meant)
         learned = None if self._rankers is None else self._rankers.of(asked.project_id)
         ranking = ranker.rank(asked.query, pool, learned=learned)
-        ranked = pool.items[ranking.rows]
-        shown = self._select(request, ranked)
-        impression_id = self._impress(request, agent, asked.project_id, ranking, ranked, shown)
+        relevance = self._relevance(asked.query, pool, ranking)
+        least = self._min_relevance if request.min_relevance is None else request.min_relevance
+        ranked = _Ranked(
+            snapshot,
+            ranking,
+            relevance,
+            items=pool.items[ranking.rows],
+            is_worth=ranker.worth_showing(relevance, least, request.min_relevance),
+            nearness=ranking.values[:, _NEARNESS[pool.has_tokens]],
+            rarity=pool.rarity,
+        )
+        shown = self._select(request, asked, ranked)
+        n_held = int((~ranked.is_worth[: request.limit]).sum())
+        if n_held and not shown:
+            warnings.append(_held_back(n_held, relevance.answer))
         return wire.RecallResponse(
-            impression_id=impression_id,
-            results=[self._result(request, asked.query, ranking, place, record) for place, record in shown],
+            impression_id=self._impress(request, agent, asked.project_id, ranked, shown),
+            results=[
+                self._result(request, asked, ranked, place, record, also) for place, record, also in shown
+            ],
+            relevance=round(relevance.answer, 4),
+            held_back=n_held,
             warnings=warnings,
             took_ms=round((time.perf_counter() - started) * 1000, 3),
         )
@@ -236,7 +268,8 @@ class Recall:
         """Candidates by full text, by fragments and by character pairs; runs beside the embedding."""
         query, store, n = asked.query, self._store, asked.n_seeds
         words = query.words
-        found = [store.candidates_by_words(words, n, asked.where).items] if words else []
+        also = dict.fromkeys(w for alias in query.aliases for w in alias.words if w not in words)
+        found = [store.candidates_by_words((*words, *also), n, asked.where).items] if words else []
         if query.name_words and query.words != query.name_words:
             # Turns say who speaks; a memory names the person in its text.
             kept = ItemFilter(
@@ -313,7 +346,7 @@ class Recall:
             exact=self._exact(items, found),
             stems=stems,
             offsets=offsets,
-            document_frequency=snapshot.document_frequency(asked.query.hashes),
+            document_frequency=_frequency(asked.query, snapshot),
             n_documents=max(snapshot.n_stemmed, 1),
             mean_length=snapshot.mean_length or float(lengths.mean() if len(lengths) else 1.0),
             query_tokens=None if meant is None else meant.tokens,
@@ -393,54 +426,112 @@ class Recall:
 
     # ---- the answer
 
-    def _select(self, request: wire.RecallRequest, ranked: Ints) -> list[tuple[int, MemoryRecord]]:
-        """The results to show with their places in the ranking: each text once, within limit and budget."""
-        asked = self._store.digest(request.query) if request.session else None
+    def _relevance(self, query: ranker.Query, pool: ranker.Pool, ranking: ranker.Ranking) -> ranker.Relevance:
+        """How probable it is that each result, and any, answers the question."""
+        model = self._relevances.model
+        return model.of(ranker.evidence(query, pool, ranking))
+
+    def _select(
+        self, request: wire.RecallRequest, asked: _Question, ranked: _Ranked
+    ) -> list[tuple[int, MemoryRecord, Sequence[MemoryRecord]]]:
+        """The results to show with their places in the ranking and what says the same: within limit and budget.
+
+        What updates another stands above it, and what says the same is shown once.
+        """
+        own = self._store.digest(request.query) if request.session else None
         n = request.limit + 10
+        worth = np.flatnonzero(ranked.is_worth)
         while True:
-            read = ranked[:n]
-            at = {r.item: r for r in self._store.records(read)}
+            read = worth[:n]
+            at = {r.item: r for r in self._store.records(ranked.items[read])}
             # Forgotten a moment ago: no record. The question itself, logged by its own session: no answer.
             places = [
-                i
-                for i, item in enumerate(read.tolist())
-                if item in at and not (at[item].digest == asked and at[item].session == request.session)
+                place
+                for place in read.tolist()
+                if (r := at.get(int(ranked.items[place]))) is not None
+                and not (r.digest == own and r.session == request.session)
             ]
-            records = [at[int(read[i])] for i in places]
+            places, same_as = self._in_order(asked.query, ranked, places, at)
+            records = [at[int(ranked.items[place])] for place in places]
+            firsts = [i for i in range(len(places)) if same_as[i] == i]
             chosen = ranker.select(
-                [r.digest for r in records],
-                [ranker.estimated_tokens(r.content) for r in records],
+                [records[i].id for i in firsts],
+                [ranker.estimated_tokens(records[i].content) for i in firsts],
                 request.limit,
                 request.budget_tokens,
             )
-            if len(chosen) == request.limit or n >= len(ranked):
-                return [(places[i], records[i]) for i in chosen]
+            if len(chosen) == request.limit or n >= len(worth):
+                return [
+                    (
+                        places[i],
+                        records[i],
+                        [records[j] for j in range(len(places)) if same_as[j] == i != j],
+                    )
+                    for i in (firsts[c] for c in chosen)
+                ]
             n *= 2
+
+    def _in_order(
+        self,
+        query: ranker.Query,
+        ranked: _Ranked,
+        places: list[int],
+        at: Mapping[int, MemoryRecord],
+    ) -> tuple[list[int], list[int]]:
+        """Places as they are shown, and for each which of them says the same."""
+        items = ranked.items[places]
+        statements = [
+            ranker.Statement(
+                (r := at[int(item)]).content,
+                (r.speaker or r.role) if r.is_event else None,
+                int(ranked.snapshot.occurred_at[item]),
+                int(item),
+                r.superseded_by is None,
+            )
+            for item in items
+        ]
+        vectors = ranked.snapshot.pooled(items)
+        order = ranker.refreshed(
+            query,
+            statements,
+            vectors,
+            ranked.nearness[places],
+            ranked.ranking.scores[places],
+            ranked.rarity,
+        )
+        order = _current_first(order, [at[int(item)] for item in items])
+        same_as = ranker.merged([statements[i] for i in order], vectors[order])
+        return [places[i] for i in order], same_as
 
     def _impress(
         self,
         request: wire.RecallRequest,
         agent: str,
         project_id: str | None,
-        ranking: ranker.Ranking,
-        ranked: Ints,
-        shown: Sequence[tuple[int, MemoryRecord]],
+        ranked: _Ranked,
+        shown: Sequence[tuple[int, MemoryRecord, Sequence[MemoryRecord]]],
     ) -> str:
         """Record what was shown and the best of what was not, with their features: what ranking learns from."""
-        places = [place for place, _ in shown]
-        passed = [place for place in range(min(len(ranked), N_LEARNED_FROM)) if place not in places]
-        ids = [record.id for _, record in shown]
-        others = {record.item: record.id for record in self._store.records(ranked[passed])} if passed else {}
-        passed = [place for place in passed if int(ranked[place]) in others]
+        ranking = ranked.ranking
+        places = [place for place, _, _ in shown]
+        passed = [place for place in range(min(len(ranked.items), N_LEARNED_FROM)) if place not in places]
+        ids = [record.id for _, record, _ in shown]
+        others = (
+            {record.item: record.id for record in self._store.records(ranked.items[passed])} if passed else {}
+        )
+        passed = [place for place in passed if int(ranked.items[place]) in others]
         names = [f.name for f in ranker.FEATURES]
         rows = ranking.scaled[[*places, *passed]].round(4).tolist()
         chances = ranker.propensity(np.arange(1, len(rows) + 1))
         items = tuple(
             ImpressionItem(
-                id=ids[i] if i < len(ids) else others[int(ranked[place])],
+                id=ids[i] if i < len(ids) else others[int(ranked.items[place])],
                 rank=i + 1,
                 score=float(ranking.scores[place]),
-                features=dict(zip(names, rows[i], strict=True)),
+                features={
+                    **dict(zip(names, rows[i], strict=True)),
+                    RELEVANCE: round(float(ranked.relevance.results[place]), 4),
+                },
                 is_shown=i < len(ids),
                 propensity=float(chances[i]),
             )
@@ -466,24 +557,29 @@ class Recall:
     def _result(
         self,
         request: wire.RecallRequest,
-        query: ranker.Query,
-        ranking: ranker.Ranking,
+        asked: _Question,
+        ranked: _Ranked,
         place: int,
         record: MemoryRecord,
+        also: Sequence[MemoryRecord],
     ) -> wire.RecallResult:
-        reasons = None
+        ranking, relevance = ranked.ranking, ranked.relevance
+        reasons, against = None, None
         if request.explain:
+            good, bad = self._backgrounds.counts(record.item)
             shown = ranker.Shown(
                 record.content,
                 record.speaker,
                 record.kind,
                 _seconds(record.occurred_at),
                 is_alone=record.session is None,
+                now=asked.now,
+                n_helped=good,
+                n_wrong=bad,
             )
-            reasons = [
-                wire.Reason(feature=c.feature, value=c.value, contribution=c.added, text=c.text)
-                for c in ranker.explain(query, ranking.values[place], ranking.added([place])[0], shown)
-            ]
+            reasons = _reasons(asked.query, ranked, place, shown)
+            sure = float(relevance.results[place])
+            against = list(ranker.against(asked.query, ranking.values[place], sure, shown))
         return wire.RecallResult(
             id=record.id,
             content=record.content,
@@ -499,8 +595,39 @@ class Recall:
             agent=record.agent,
             origin=record.origin,
             source="episode" if record.is_event else "memory",
+            relevance=round(float(relevance.results[place]), 4),
+            also=[
+                wire.SameSaid(
+                    id=same.id,
+                    agent=same.agent,
+                    project=same.project,
+                    session=same.session,
+                    occurred_at=same.occurred_at,
+                )
+                for same in also
+            ],
             reasons=reasons,
+            against=against,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """A ranking on its way to be shown.
+
+    :param relevance: of its places.
+    :param items: (k,) best first, and `is_worth` which of them may be shown.
+    :param nearness: (k,) of each one's words to the question's.
+    :param rarity: idf of each of the question's stems.
+    """
+
+    snapshot: IndexSnapshot
+    ranking: ranker.Ranking
+    relevance: ranker.Relevance
+    items: Ints
+    is_worth: Bools
+    nearness: Floats
+    rarity: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -526,6 +653,15 @@ class _People:
         ]
         named = [t if known else "" for t, known in zip(("", *texts), is_person, strict=True)]
         return _People(texts, ranker.SpeakerNames(named), np.array(is_person, dtype=np.bool_))
+
+
+def _frequency(query: ranker.Query, snapshot: IndexSnapshot) -> Ints:
+    """In how many texts each term stands, as itself or as its alias."""
+    own = snapshot.document_frequency(query.hashes)
+    if not query.aliases:
+        return own
+    hashes = np.array([h for alias in query.aliases for h in alias.hashes], dtype=np.uint32)
+    return ranker.union_frequency(query, own, snapshot.document_frequency(hashes))
 
 
 def _unknown_words(query: ranker.Query, snapshot: IndexSnapshot) -> tuple[str, ...]:
@@ -583,6 +719,47 @@ def _as_of(text: str) -> int:
 def _seconds(text: str) -> int:
     t = datetime.fromisoformat(text)
     return int((t if t.tzinfo else t.replace(tzinfo=UTC)).timestamp())
+
+
+def _reasons(query: ranker.Query, ranked: _Ranked, place: int, shown: ranker.Shown) -> list[wire.Reason]:
+    """What was added to a score, largest first; of the three largest, which rank would be without it."""
+    ranking = ranked.ranking
+    named = ranker.explain(query, ranking.values[place], ranking.added([place])[0], shown)
+    rank = 1 + int(ranked.is_worth[:place].sum())
+    largest = [each.feature for each in named[:N_COUNTERFACTUALS]]
+    without = dict(zip(largest, ranking.ranks_without(place, largest, ranked.is_worth), strict=True))
+    reasons = [
+        wire.Reason(
+            feature=each.feature,
+            value=each.value,
+            contribution=each.added,
+            text=each.text,
+            rank_without=other if (other := without.get(each.feature, rank)) != rank else None,
+        )
+        for each in named
+    ]
+    score = round(float(ranking.scores[place]), 4)
+    left = round(score - sum(reason.contribution for reason in reasons), 4)
+    if left:
+        reasons.append(wire.Reason(feature="other", value=0.0, contribution=left, text="all else together"))
+    return reasons
+
+
+def _current_first(order: list[int], records: Sequence[MemoryRecord]) -> list[int]:
+    """The order with what superseded another directly above it, where both are there."""
+    place_of = {record.id: i for i, record in enumerate(records)}
+    order = list(order)
+    for old in list(order):
+        new = place_of.get(records[old].superseded_by or "")
+        if new is not None and order.index(new) > order.index(old):
+            order.remove(new)
+            order.insert(order.index(old), new)
+    return order
+
+
+def _held_back(n_held: int, answer: float) -> str:
+    what = "1 result is" if n_held == 1 else f"{n_held} results are"
+    return f"nothing relevant is remembered (best match {answer:.0%}): {what} held back, min_relevance 0 returns all"
 
 
 def _say_if_lost(written: object) -> None:

@@ -195,12 +195,23 @@ class RecallRequest(Request):
 
 
 class Reason(Response):
-    """One feature's part in a result's score, in words."""
+    """One feature's part in a result's score, in words; the contributions of a result sum to its score."""
 
-    feature: str
+    feature: str  # `other`: all that is not worth a sentence
     value: float
     contribution: float
     text: str
+    rank_without: int | None = None  # of the three largest: the rank without it, where it is another
+
+
+class SameSaid(Response):
+    """Where else the same was said."""
+
+    id: str
+    agent: str
+    project: str | None
+    session: str | None
+    occurred_at: str
 
 
 class RecallResult(Response):
@@ -219,7 +230,9 @@ class RecallResult(Response):
     origin: str
     source: str  # "memory" or "episode"
     relevance: float = 0.0  # probability that this answers the question
-    reasons: list[Reason] | None = None
+    also: list[SameSaid] = Field(default_factory=list)  # what says the same and is merged into this
+    reasons: list[Reason] | None = None  # with `explain`
+    against: list[str] | None = None  # with `explain`: what speaks against it
 
 
 class RecallResponse(Response):

@@ -1,5 +1,6 @@
 """Ranking, pure: arrays and dataclasses in, scores and explanations out; no files, clock or sockets."""
 
+from .aliases import Alias
 from .background import KINDS as MEMORY_KINDS
 from .background import Background, helpfulness, recency
 from .calibrate import (
@@ -22,8 +23,9 @@ from .errors import (
     RankerError,
     TooFewOutcomes,
 )
-from .explain import Contribution, Shown, explain
+from .explain import Contribution, Shown, against, explain, rest
 from .features import FEATURES, Feature, Pool, features
+from .fresh import asks_what_is, refreshed
 from .gate import Comparison, Decision, Shadow, compare, decide, shadow, split_by_time
 from .hand_set import CHAT, CHAT_BY_WORDS, CODE, HandSet, Weight
 from .labels import (
@@ -64,8 +66,21 @@ from .metrics import (
     reciprocal_rank,
 )
 from .model import LinearModel, Model, TreeModel, digest, read_model, write_model
-from .query import MAX_QUERY_CHARS, ROLE_SPEAKERS, Query, SpeakerNames, clean, parse_query
-from .select import estimated_tokens, select
+from .query import MAX_QUERY_CHARS, ROLE_SPEAKERS, Query, SpeakerNames, clean, parse_query, union_frequency
+from .relevance import (
+    ANSWER_EVIDENCE,
+    RESULT_EVIDENCE,
+    Evidence,
+    JudgedRelevance,
+    Relevance,
+    RelevanceModel,
+    evidence,
+    read_relevance,
+    recalibrated,
+    write_relevance,
+)
+from .same import Particulars, Statement, is_same, merged, particulars
+from .select import estimated_tokens, select, worth_showing
 from .text import TEXT_VERSION, stem, stem_hash, stem_hashes, stems, words
 from .use import MIN_SHARE as MIN_USED_SHARE
 from .use import is_reasked, used_shares
@@ -73,12 +88,8 @@ from .votes import SUSPECT_LIKELIHOOD_RATIO, Source, Standing, Votes, vote
 from .when import TimeRange, match_ranges, time_ranges
 
 __all__ = [
-    "MEMORY_KINDS",
-    "Background",
-    "Standing",
-    "helpfulness",
-    "recency",
     "ACTED_ON_STRENGTH",
+    "ANSWER_EVIDENCE",
     "CHAT",
     "CHAT_BY_WORDS",
     "CODE",
@@ -88,15 +99,19 @@ __all__ = [
     "LATE_VERSION",
     "MAX_QUERY_CHARS",
     "MAX_TOKENS",
+    "MEMORY_KINDS",
     "MIN_TREE_LISTS",
     "MIN_USED_SHARE",
     "NOBODY",
     "PERSON",
     "QUOTED_STRENGTH",
+    "RESULT_EVIDENCE",
     "ROLE_SPEAKERS",
     "SUSPECT_LIKELIHOOD_RATIO",
     "TEXT_VERSION",
     "TOKEN_BITS",
+    "Alias",
+    "Background",
     "BadTrainingData",
     "Calibration",
     "Comparison",
@@ -104,9 +119,11 @@ __all__ = [
     "Contribution",
     "Cue",
     "Decision",
+    "Evidence",
     "Feature",
     "HandSet",
     "Impression",
+    "JudgedRelevance",
     "Kind",
     "LabelledLists",
     "LinearModel",
@@ -116,6 +133,7 @@ __all__ = [
     "ModelForeign",
     "ModelNeedsFeatures",
     "Outcome",
+    "Particulars",
     "Pool",
     "Posterior",
     "Quality",
@@ -123,18 +141,23 @@ __all__ = [
     "QueryTokens",
     "RankerError",
     "Ranking",
+    "Relevance",
+    "RelevanceModel",
     "Shadow",
     "Shown",
     "Source",
     "SpeakerNames",
     "Standing",
+    "Statement",
     "TimeRange",
     "TokenVectors",
     "TooFewOutcomes",
     "TreeModel",
     "Votes",
     "Weight",
+    "against",
     "all_at",
+    "asks_what_is",
     "auroc",
     "auroc_interval",
     "bootstrap_interval",
@@ -148,24 +171,34 @@ __all__ = [
     "digest",
     "embedded_text",
     "estimated_tokens",
+    "evidence",
     "explain",
     "features",
     "graded_ndcg_at",
+    "helpfulness",
     "hit_at",
     "is_code",
     "is_reasked",
+    "is_same",
     "labelled",
     "match_ranges",
+    "merged",
     "ndcg_at",
     "parse_query",
+    "particulars",
     "propensity",
     "quality",
     "rank",
     "read_calibration",
     "read_model",
+    "read_relevance",
+    "recalibrated",
     "recall_at",
+    "recency",
     "reciprocal_rank",
+    "refreshed",
     "regret",
+    "rest",
     "select",
     "shadow",
     "split_by_time",
@@ -176,10 +209,13 @@ __all__ = [
     "threshold",
     "time_ranges",
     "train_trees",
+    "union_frequency",
     "update",
     "used_shares",
     "vote",
     "words",
+    "worth_showing",
     "write_calibration",
     "write_model",
+    "write_relevance",
 ]

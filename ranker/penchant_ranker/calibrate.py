@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,24 @@ class Calibration:
             return chances
         at, to = np.array(self.curve).T
         return np.asarray(np.interp(chances, at, to))
+
+    def moved(self, scale: float, move: float = 0.0) -> Calibration:
+        """The same with log-odds `scale` times as large, plus `move`; less than 1 is less sure of itself."""
+        return replace(
+            self,
+            coefficients=tuple(scale * c for c in self.coefficients),
+            intercept=scale * self.intercept + move,
+        )
+
+    def rounded(self, digits: int = 4) -> Calibration:
+        """The same with as many digits as a person reads."""
+        return replace(
+            self,
+            means=tuple(round(x, digits) for x in self.means),
+            spreads=tuple(round(x, digits) for x in self.spreads),
+            coefficients=tuple(round(x, digits) for x in self.coefficients),
+            intercept=round(self.intercept, digits),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,16 +248,28 @@ def _logistic_fit(standard: _Floats, is_right: NDArray[np.bool_]) -> _Floats:
     ridge[0] = 0.0
     coefficients = np.zeros(columns.shape[1])
     coefficients[0] = math.log(float(targets.mean()) / (1.0 - float(targets.mean())))
-    for _ in range(50):
+    loss = _loss(columns, targets, ridge, coefficients)
+    for _ in range(100):
         chances = _logistic(columns @ coefficients)
         gradient = columns.T @ (chances - targets) + ridge * coefficients
         curvature = (columns * (chances * (1.0 - chances))[:, None]).T @ columns + np.diag(ridge + 1e-9)
         step = np.linalg.solve(curvature, gradient)
-        step *= min(1.0, 4.0 / max(float(np.abs(step).max()), 1e-12))  # far off, a full step can overshoot
-        coefficients = coefficients - step
+        # A full step overshoots where nearly all chances are 0 or 1, and would never come back.
+        while True:
+            reached = _loss(columns, targets, ridge, coefficients - step)
+            if reached <= loss or float(np.abs(step).max()) < 1e-9:
+                break
+            step = step / 2.0
+        coefficients, loss = coefficients - step, reached
         if float(np.abs(step).max()) < 1e-9:
             break
     return coefficients
+
+
+def _loss(columns: _Floats, targets: _Floats, ridge: _Floats, coefficients: _Floats) -> float:
+    """The penalised negative log-likelihood."""
+    odds = columns @ coefficients
+    return float((np.logaddexp(0.0, odds) - targets * odds).sum() + 0.5 * (ridge * coefficients**2).sum())
 
 
 def _curve(chances: _Floats, is_right: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:

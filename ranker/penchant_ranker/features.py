@@ -96,6 +96,8 @@ FEATURES: tuple[Feature, ...] = (
 NAMES: tuple[str, ...] = tuple(f.name for f in FEATURES)
 IS_SCALED: NDArray[np.bool_] = np.array([f.unit != "flag" for f in FEATURES])
 _COLUMN = {name: i for i, name in enumerate(NAMES)}
+#: A word's alias counts so much of the word itself.
+ALIAS_WEIGHT = 0.9
 _Values: TypeAlias = NDArray[np.float32]
 
 
@@ -148,6 +150,11 @@ class Pool:
     query_tokens: QueryTokens | None = None
     tokens: TokenVectors | None = None
     background: Background | None = None
+
+    @property
+    def rarity(self) -> NDArray[np.float32]:
+        """Inverse document frequency of each of the query's stems."""
+        return bm25.idf(self.document_frequency, self.n_documents)
 
     @property
     def has_tokens(self) -> bool:
@@ -239,6 +246,13 @@ def _word_parts(query: Query, pool: Pool) -> _Values:
     parts = np.zeros((n + 1, len(query.hashes)), dtype=np.float32)
     weights = bm25.idf(pool.document_frequency, pool.n_documents)
     parts[:n] = bm25.contributions(pool.stems, pool.offsets, query.hashes, weights, pool.mean_length)
+    for alias in query.aliases:
+        own = np.array(alias.hashes, dtype=np.uint32)
+        of_terms = np.full(len(own), float(weights[list(alias.terms)].mean()), dtype=np.float32)
+        said = bm25.contributions(pool.stems, pool.offsets, own, of_terms, pool.mean_length)
+        whole = np.where((said > 0.0).all(axis=1), said.mean(axis=1), 0.0) * ALIAS_WEIGHT
+        for term in alias.terms:
+            parts[:n, term] = np.maximum(parts[:n, term], whole)
     if query.is_name.any():
         # A name in a person's turn mostly calls the other one; who speaks says more.
         parts[np.ix_(np.append(pool.is_person, False), query.is_name)] = 0.0
@@ -253,6 +267,11 @@ def _token_parts(query: Query, pool: Pool, word_parts: _Values) -> _Values:
     weights = token_weights(tokens, terms, bm25.idf(pool.document_frequency, pool.n_documents))
     used = np.flatnonzero(weights)
     near = nearness(tokens.bits[used], vectors)
+    for alias in query.aliases:
+        # "k8s" and "Kubernetes" are one word, which their vectors do not know.
+        is_term = terms[used][:, list(alias.terms)].any(axis=1)
+        says = (word_parts[:-1, list(alias.terms)] > 0.0).all(axis=1)
+        near[np.ix_(says, is_term)] = np.maximum(near[np.ix_(says, is_term)], np.float32(ALIAS_WEIGHT))
     is_known = ~np.isnan(pool.cosine)  # tokens come with the vector
     if not is_known.all():
         near = estimated(near, (word_parts[:-1] > 0) @ terms[used].T, is_known)

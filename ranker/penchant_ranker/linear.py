@@ -50,12 +50,25 @@ class Ranking:
         """What each feature added to the scores at some places: (len(places), len(FEATURES))."""
         return self.ranked_by.contributions(self.scaled[list(places)], NAMES).astype(np.float32)
 
-    def rank_without(self, place: int, feature: str) -> int:
-        """The rank (from 1) that a result would have if this feature counted for no candidate."""
-        column = NAMES.index(feature)
-        left = self.scores - self.contributions[:, column]
-        own = left[place]
-        return 1 + int(((left > own) | ((left == own) & (np.arange(len(left)) < place))).sum())
+    def rank_without(self, place: int, feature: str, among: NDArray[np.bool_] | None = None) -> int:
+        """The rank (from 1) that a result would have if this feature counted for no candidate.
+
+        :param among: (k,) the places that count, all when None.
+        """
+        return self.ranks_without(place, [feature], among)[0]
+
+    def ranks_without(
+        self, place: int, features: Sequence[str], among: NDArray[np.bool_] | None = None
+    ) -> list[int]:
+        """`rank_without` of several features, each by itself."""
+        added = self.contributions
+        ranks = []
+        for feature in features:
+            left = self.scores - added[:, NAMES.index(feature)]
+            own = left[place]
+            is_before = (left > own) | ((left == own) & (np.arange(len(left)) < place))
+            ranks.append(1 + int((is_before if among is None else is_before & among).sum()))
+        return ranks
 
 
 def scaled(values: NDArray[np.float32], scaling: str) -> NDArray[np.float32]:

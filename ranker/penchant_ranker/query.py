@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .aliases import Alias, aliases
 from .text import STOP_WORDS, stem, stem_hash, words
 from .when import TimeRange, time_ranges
 
@@ -122,6 +123,7 @@ class Query:
     :param stems: its distinct stems, stop words left out, names last.
     :param hashes: (n,) uint32, their stem hashes.
     :param is_name: (n,) bool, whether the stem names a speaker.
+    :param aliases: other ways to say its stems ("k8s" for "Kubernetes").
     :param speakers: numbers of the speakers that it names.
     :param is_first_person: it asks about the asker ("my, I").
     :param is_about_you: it asks what the assistant said.
@@ -140,6 +142,7 @@ class Query:
     stems: tuple[str, ...]
     hashes: NDArray[np.uint32]
     is_name: NDArray[np.bool_]
+    aliases: tuple[Alias, ...]
     speakers: tuple[int, ...]
     is_first_person: bool
     is_about_you: bool
@@ -160,6 +163,23 @@ def clean(text: str) -> str:
     """
     text = text.encode("utf-8", "ignore").decode("utf-8")
     return " ".join("".join(c if c.isprintable() or c.isspace() else " " for c in text).split())
+
+
+def union_frequency(
+    query: Query, frequency: NDArray[np.int64], of_aliases: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """In how many documents each term stands, in its own form or as an alias, at least: (n_terms,).
+
+    :param frequency: (n_terms,) of the query's hashes.
+    :param of_aliases: of the hashes of its aliases, one after another.
+    """
+    out = frequency.copy()
+    start = 0
+    for alias in query.aliases:
+        n = int(of_aliases[start : start + len(alias.hashes)].min(initial=0x7FFFFFFF)) if alias.hashes else 0
+        start += len(alias.hashes)
+        out[list(alias.terms)] = np.maximum(out[list(alias.terms)], n)
+    return out
 
 
 def parse_query(text: str, *, names: SpeakerNames, now: int) -> Query:
@@ -189,6 +209,7 @@ def parse_query(text: str, *, names: SpeakerNames, now: int) -> Query:
         stems=tuple(kept),
         hashes=np.array([stem_hash(s) for s in kept], dtype=np.uint32),
         is_name=np.array([s in name_stems for s in kept], dtype=np.bool_),
+        aliases=aliases(kept),
         speakers=speakers,
         is_first_person=bool(_FIRST_PERSON.search(_TO_ME.sub(" ", cut))),
         is_about_you=bool(_YOU_SAID.search(cut)),

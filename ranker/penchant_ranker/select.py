@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from .relevance import Relevance
+
+#: A memory says by itself what it is about: one that is less probably an answer is left out. A turn is not: the answer
+#: to a question may share no word with it.
+MIN_STATEMENT = 0.15
+#: Where no memory is that probable, the most probable one is shown from here on.
+MIN_BEST = 0.08
+
 
 def estimated_tokens(text: str) -> int:
     """About how many tokens a language model takes for a text, rather too many than too few.
@@ -15,6 +26,29 @@ def estimated_tokens(text: str) -> int:
     """
     n_latin = len(text) if text.isascii() else len(text.encode("latin-1", "ignore"))
     return -(-n_latin // 4) + len(text) - n_latin
+
+
+def worth_showing(
+    relevance: Relevance, min_answer: float, min_result: float | None = None
+) -> NDArray[np.bool_]:
+    """(k,) which results are relevant enough to be shown: no memory is better than a wrong one.
+
+    :param min_answer: the least probability of an answer; under it nothing is shown.
+    :param min_result: the least of each result; None asks it of memories alone.
+
+    >>> found = Relevance(0.6, np.array([0.6, 0.1, 0.1]), np.array([True, True, False]))
+    >>> worth_showing(found, 0.1).tolist(), worth_showing(found, 0.7).tolist()
+    ([True, False, True], [False, False, False])
+    """
+    if relevance.answer < min_answer:
+        return np.zeros(len(relevance.results), dtype=np.bool_)
+    if min_result is not None:
+        return np.asarray(relevance.results >= min_result, dtype=np.bool_)
+    shown = ~relevance.is_statement | (relevance.results >= MIN_STATEMENT)
+    if len(shown) and not shown.any():
+        best = int(relevance.results.argmax())
+        shown[best] = relevance.results[best] >= MIN_BEST
+    return shown
 
 
 def select(

@@ -89,7 +89,7 @@ def log(
     return [r.id for r in store.add_events(events).result()]
 
 
-def unchecked(**fields: str) -> RecallRequest:
+def unchecked(**fields: str | float) -> RecallRequest:
     """A request as it would be if the wire types let everything through."""
     return RecallRequest.model_construct(**{**RecallRequest(query="x").model_dump(), **fields})
 
@@ -285,9 +285,8 @@ def test_forgotten_is_never_recalled(store: Store, recall: Recall, embedder: Emb
     index(store, embedder)
     assert first(recall, "vault code turquoise").endswith("turquoise.")
     store.forget([id_]).result()
-    assert contents(recall.recall(RecallRequest(query="vault code turquoise"), "cli")) == [
-        "The vault is in the cellar."
-    ]
+    asked = RecallRequest(query="vault code turquoise", min_relevance=0.0)
+    assert contents(recall.recall(asked, "cli")) == ["The vault is in the cellar."]
 
 
 def test_asking_twice_gives_the_same_answer(store: Store, recall: Recall, embedder: Embedder) -> None:
@@ -511,7 +510,7 @@ def test_operators_and_odd_bytes_are_data(
 ) -> None:
     remember(store, "We bake bread.", "We churn milk.")
     index(store, embedder)
-    answer = recall.recall(unchecked(query=query), "cli")
+    answer = recall.recall(unchecked(query=query, min_relevance=0.0), "cli")
     assert answer.results[0].content == "We bake bread."
 
 
@@ -520,7 +519,8 @@ def test_a_query_of_a_megabyte_is_ranked_by_its_beginning_and_it_is_said(
 ) -> None:
     remember(store, "We bake bread.", "We churn milk.")
     index(store, embedder)
-    answer = recall.recall(RecallRequest(query="who bakes bread? " + "filler " * 142_000), "cli")
+    asked = RecallRequest(query="who bakes bread? " + "filler " * 142_000, min_relevance=0.0)
+    answer = recall.recall(asked, "cli")
     assert answer.results[0].content == "We bake bread."
     assert "4000" in answer.warnings[0]
 

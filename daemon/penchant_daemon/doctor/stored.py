@@ -166,7 +166,7 @@ def check_recall(stored: Stored, *, n: int, seed: int, say: Callable[[str], None
         words = list(dict.fromkeys(word.lower() for word in _WORD.findall(record.content)))
         if len(words) < _MIN_WORDS:
             continue  # "ok, thanks": a question of these words has no one right answer
-        request = RecallRequest(query=record.content[:PROBE_CHARS], limit=PROBE_LIMIT)
+        request = RecallRequest(query=record.content[:PROBE_CHARS], limit=PROBE_LIMIT, min_relevance=0.0)
         answer = stored.recall(request, record.agent)
         tried += 1
         without_vectors = without_vectors or next(iter(answer.warnings), None)

@@ -37,7 +37,7 @@ class InProcess:
     """
 
     def __init__(self, store: Store, embedder: OnnxEmbedder) -> None:
-        self._recall = Recall(store, embedder)
+        self._recall = Recall(store, embedder, min_relevance=Config().recall.min_relevance)
 
     def recall(self, request: RecallRequest, agent: str) -> RecallResponse:
         """What is remembered about a query, best first."""
