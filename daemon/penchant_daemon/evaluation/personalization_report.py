@@ -17,7 +17,7 @@ from penchant_daemon.evaluation.measures import Figure
 from penchant_daemon.evaluation.personalization import DEPTH, N_RESULTS, PER_SESSION, Arm, Result
 from penchant_daemon.evaluation.personas import GAINS, N_STATEMENTS
 
-__all__ = ["GROUPS", "Gain", "as_json", "gain_of", "members", "protocol", "text_of"]
+__all__ = ["GROUPS", "Gain", "as_json", "by_luck", "gain_of", "members", "protocol", "text_of"]
 
 N_DRAWS = 2_000
 GROUPS = ("with a taste", "without", "all")
@@ -79,6 +79,13 @@ def _values(arms: Sequence[Arm], n: int, measure: str) -> NDArray[np.float64]:
     return np.array([getattr(arm.served[n], measure) for arm in arms], dtype=np.float64)
 
 
+def by_luck() -> float:
+    """The NDCG that a topic's statements have in the mean of all their orders."""
+    discounts = 1.0 / np.log2(np.arange(2, DEPTH + 2))
+    best = float(np.array(GAINS) @ discounts[: len(GAINS)])
+    return float(discounts.sum()) * sum(GAINS) / N_STATEMENTS / best
+
+
 def protocol(result: Result) -> dict[str, str]:
     """How it was measured: what a reader must know before comparing a figure."""
     plan = result.plan
@@ -95,9 +102,10 @@ def protocol(result: Result) -> dict[str, str]:
         " a topic of its own; one verdict: the best of what is wanted helped (none, where nothing wanted is shown).",
         "contradictory": "that share of the verdicts says the contrary: the best was wrong, or something else helped",
         "asked": f"{plan.n_held_out} questions of each person about other topics, of other parts of other programs in"
-        " other words: no word of them is in a question or a memory that feedback was given on",
+        " other words: no word of them is in a judged question, none of their topics in a judged topic's memories",
         "learning": "by the daemon's own job; its settings as shipped, without the language model",
-        "base": f"the same daemon before any feedback, ranked by {result.prior}",
+        "base": f"the same daemon before any feedback, by {result.prior}; an order of luck of a topic's statements has"
+        f" {by_luck():.3f}",
         "knowing it": "the ranking by the taste itself, without the luck: what a learner could reach at best",
         "intervals": "95 %, drawing people anew",
     }

@@ -11,14 +11,16 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from penchant_daemon.evaluation.errors import EvaluationError
 from penchant_daemon.evaluation.personalization import Arm, Plan, Result, Served, evaluate
 from penchant_daemon.evaluation.personalization_plot import sheet_of
-from penchant_daemon.evaluation.personalization_report import as_json, gain_of, members, text_of
-from penchant_daemon.evaluation.personas import Trait
+from penchant_daemon.evaluation.personalization_report import as_json, by_luck, gain_of, members, text_of
+from penchant_daemon.evaluation.personas import GAINS, N_STATEMENTS, Trait
+from penchant_ranker import graded_ndcg_at
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -89,7 +91,7 @@ def test_report_json_and_picture_say_the_same(run: tuple[Result, Steps]) -> None
     assert "without" not in arm["groups"]
     assert [person["traits"] for person in arm["people"]] == [list(map(str, a.traits)) for a in result.arms]
     assert max(map(len, text.splitlines())) <= 130
-    assert "ranked by hand-set-chat" in text
+    assert f"before any feedback, by {result.prior}" in " ".join(text.split())
     assert ElementTree.fromstring(picture).tag.endswith("svg")
     assert json.loads(json.dumps(written)) == written
 
@@ -110,6 +112,14 @@ def test_a_gain_is_of_the_mean_in_points_percent_and_share_of_the_possible() -> 
     for figure in (gain.before, gain.after, gain.points, gain.percent):
         assert figure.low == pytest.approx(figure.value)
         assert figure.high == pytest.approx(figure.value)
+
+
+def test_an_order_by_luck_is_worth_what_drawing_orders_says() -> None:
+    rng = np.random.default_rng(0)
+    gains = {str(i): gain for i, gain in enumerate(GAINS)}
+    keys = [str(i) for i in range(N_STATEMENTS)]
+    drawn = [graded_ndcg_at(rng.permutation(keys).tolist(), gains, 5) for _ in range(4000)]
+    assert by_luck() == pytest.approx(np.mean(drawn), abs=0.015)
 
 
 def test_people_who_differ_widen_the_interval() -> None:
