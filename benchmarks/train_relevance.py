@@ -86,10 +86,14 @@ class Asked(Recall):
         visible[self.hidden] = False
         return visible
 
-    def _relevance(self, query: ranker.Query, pool: ranker.Pool, ranking: ranker.Ranking) -> ranker.Relevance:
+    def _relevance(
+        self, query: ranker.Query, pool: ranker.Pool, ranking: ranker.Ranking
+    ) -> tuple[ranker.Relevance, ranker.Relevance]:
         self.evidence = ranker.evidence(query, pool, ranking)
         self.items = pool.items[ranking.rows]
-        return ranker.Relevance(1.0, np.ones(len(ranking.rows)), np.zeros(len(ranking.rows), dtype=np.bool_))
+        n = len(ranking.rows)
+        nothing = ranker.Relevance(1.0, np.ones(n), np.zeros(n, dtype=np.bool_))
+        return nothing, nothing
 
 
 def cases_of(dataset: Dataset, keep: Path, foreign: Sequence[str], with_vectors: bool) -> Iterator[Case]:

@@ -42,8 +42,8 @@ from penchant_daemon.models.open import onnx_cache_dir
 from penchant_daemon.models.registry import find_model
 from penchant_daemon.mounts import Mounts
 from penchant_daemon.rankers import Rankers
-from penchant_daemon.relevances import Relevances
 from penchant_daemon.recall import Recall
+from penchant_daemon.relevances import Relevances
 from penchant_daemon.server import Routes, create_app
 from penchant_daemon.service import Parts, Service
 from penchant_daemon.serving import HttpServer
@@ -116,6 +116,7 @@ class Daemon:
             UseDetector(self.store, told=self._on_used),
             is_on=settings.ranker.learn,
             told=lambda words: self.bus.publish("learned", count=1, detail=words),
+            relevances=self.relevances,
         )
         self.jobs = JobRunner(
             self.store,

@@ -28,7 +28,7 @@ from penchant_daemon.background import Backgrounds
 from penchant_daemon.errors import InvalidField, NotFound
 from penchant_daemon.models import Embedder, ModelError
 from penchant_daemon.rankers import Rankers
-from penchant_daemon.relevances import Relevances
+from penchant_daemon.relevances import RELEVANCE, Relevances
 from penchant_store import (
     ImpressionItem,
     IndexSnapshot,
@@ -64,9 +64,6 @@ MAX_MASKED_CHARS = 20_000
 N_COUNTERFACTUALS = 3
 #: Of texts that the indexer has not reached yet, so many may be looked at.
 MAX_FRESH = 50
-
-#: Name under which an impression keeps how relevant a result was said to be, beside its features.
-RELEVANCE = "relevance"
 
 _NAMES = [feature.name for feature in ranker.FEATURES]
 #: Which feature says how near a text's own words are, by whether there are token vectors.
@@ -181,12 +178,13 @@ class Recall:
         pool = self._pool(snapshot, visible, people, asked, found, meant)
         learned = None if self._rankers is None else self._rankers.of(asked.project_id)
         ranking = ranker.rank(asked.query, pool, learned=learned)
-        relevance = self._relevance(asked.query, pool, ranking)
+        relevance, shipped = self._relevance(asked.query, pool, ranking)
         least = self._min_relevance if request.min_relevance is None else request.min_relevance
         ranked = _Ranked(
             snapshot,
             ranking,
             relevance,
+            shipped,
             items=pool.items[ranking.rows],
             is_worth=ranker.worth_showing(relevance, least, request.min_relevance),
             nearness=ranking.values[:, _NEARNESS[pool.has_tokens]],
@@ -426,10 +424,13 @@ class Recall:
 
     # ---- the answer
 
-    def _relevance(self, query: ranker.Query, pool: ranker.Pool, ranking: ranker.Ranking) -> ranker.Relevance:
-        """How probable it is that each result, and any, answers the question."""
-        model = self._relevances.model
-        return model.of(ranker.evidence(query, pool, ranking))
+    def _relevance(
+        self, query: ranker.Query, pool: ranker.Pool, ranking: ranker.Ranking
+    ) -> tuple[ranker.Relevance, ranker.Relevance]:
+        """How probable it is that each result, and any, answers the question; and the same as it ships."""
+        evidence = ranker.evidence(query, pool, ranking)
+        relevance = self._relevances.model.of(evidence)
+        return relevance, self._relevances.by_shipped(evidence, relevance)
 
     def _select(
         self, request: wire.RecallRequest, asked: _Question, ranked: _Ranked
@@ -530,7 +531,7 @@ class Recall:
                 score=float(ranking.scores[place]),
                 features={
                     **dict(zip(names, rows[i], strict=True)),
-                    RELEVANCE: round(float(ranked.relevance.results[place]), 4),
+                    RELEVANCE: round(float(ranked.shipped.results[place]), 4),
                 },
                 is_shown=i < len(ids),
                 propensity=float(chances[i]),
@@ -615,7 +616,7 @@ class Recall:
 class _Ranked:
     """A ranking on its way to be shown.
 
-    :param relevance: of its places.
+    :param relevance: of its places, and `shipped`: before this install's outcomes moved it.
     :param items: (k,) best first, and `is_worth` which of them may be shown.
     :param nearness: (k,) of each one's words to the question's.
     :param rarity: idf of each of the question's stems.
@@ -624,6 +625,7 @@ class _Ranked:
     snapshot: IndexSnapshot
     ranking: ranker.Ranking
     relevance: ranker.Relevance
+    shipped: ranker.Relevance
     items: Ints
     is_worth: Bools
     nearness: Floats
@@ -759,7 +761,7 @@ def _current_first(order: list[int], records: Sequence[MemoryRecord]) -> list[in
 
 def _held_back(n_held: int, answer: float) -> str:
     what = "1 result is" if n_held == 1 else f"{n_held} results are"
-    return f"nothing relevant is remembered (best match {answer:.0%}): {what} held back, min_relevance 0 returns all"
+    return f"{wire.HELD_BACK} (best match {answer:.0%}): {what} held back, min_relevance 0 returns all"
 
 
 def _say_if_lost(written: object) -> None:

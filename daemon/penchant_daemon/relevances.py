@@ -15,11 +15,19 @@ from pathlib import Path
 import penchant_ranker as ranker
 from penchant_daemon.logs import logger
 from penchant_daemon.wire import Problem
+from penchant_store import JudgedImpression
 
-__all__ = ["RELEVANCE_NAME", "Relevances", "shipped"]
+__all__ = ["RELEVANCE", "RELEVANCE_NAME", "Relevances", "judged_relevance", "shipped"]
 
 FOLDER = "ranker"
 RELEVANCE_NAME = "relevance.calibration"
+
+#: Name under which an impression keeps how relevant a result is by the shipped calibration, beside its features.
+RELEVANCE = "relevance"
+#: The agent by whose name the person judges on the command line.
+PERSON = "cli"
+# What was outdated was an answer once: it says nothing of relevance.
+_IS_RIGHT = {"helped": True, "wrong": False}
 
 log = logger(__name__)
 
@@ -29,6 +37,27 @@ def shipped() -> ranker.RelevanceModel:
     """The calibration that ships; `shipped/relevance.md` says what it is from."""
     found = resources.files("penchant_daemon").joinpath("shipped", "relevance.json")
     return ranker.read_relevance(found.read_text(encoding="utf-8"))
+
+
+def judged_relevance(judged: Sequence[JudgedImpression]) -> list[ranker.JudgedRelevance]:
+    """What the person judged, in the order of their verdicts: whether it was right, and how relevant it was said to be.
+
+    Verdicts of agents do not count: none of them shall raise or sink what the person sees.
+    """
+    cases: list[tuple[str, ranker.JudgedRelevance]] = []
+    for each in judged:
+        said = {item.id: item.features for item in each.impression.items if item.is_shown}
+        for outcome in each.outcomes:
+            features = said.get(outcome.memory_id)
+            if (
+                features
+                and RELEVANCE in features
+                and outcome.agent == PERSON
+                and outcome.verdict in _IS_RIGHT
+            ):
+                case = ranker.JudgedRelevance(features[RELEVANCE], _IS_RIGHT[outcome.verdict])
+                cases.append((outcome.created_at, case))
+    return [case for _, case in sorted(cases, key=lambda pair: pair[0])]
 
 
 class Relevances:
@@ -63,6 +92,13 @@ class Relevances:
         self._model, self._refused = found, None
         log.info("relevance_recalibrated", n_cases=len(cases))
         return True
+
+    def by_shipped(self, evidence: ranker.Evidence, relevance: ranker.Relevance) -> ranker.Relevance:
+        """What the shipped calibration says, which is what is learned from.
+
+        :param relevance: what the one that speaks says.
+        """
+        return relevance if self.model is shipped() else shipped().of(evidence)
 
     def problems(self) -> list[Problem]:
         """A calibration that was refused since the daemon started."""

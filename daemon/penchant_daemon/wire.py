@@ -27,6 +27,8 @@ MAX_CONTENT_CHARS = 1_000_000
 MAX_NAME_CHARS = 4_096
 MAX_BATCH = 5_000
 MAX_LIMIT = 1_000
+#: How the warning begins that says that all results were held back.
+HELD_BACK = "nothing relevant is remembered"
 
 
 def _without_control_characters(text: str) -> str:

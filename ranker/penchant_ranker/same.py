@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from .text import stems
 
-#: From this cosine on two texts may say the same, if what tells them apart is equal too.
+#: From this cosine on two texts may say the same, if what tells them apart is equal too; where they have the same words
+#: in another form or order, from the lower one on.
 SAME_COSINE = 0.92
+SAME_WORDS_COSINE = 0.85
 #: Of a longer text the first so many characters are looked at.
 MAX_CHARS = 2_000
 #: So many content words more may one of two texts have; a word in place of another makes another statement.
@@ -46,6 +48,7 @@ _NEGATION = re.compile(
 # a capital after a small letter.
 _EXACT = re.compile(r"[\w./:@#~+-]*(?:\d|[/_@#]|\w\.\w|\w::\w|[a-z][A-Z])[\w./:@#~+-]*")
 _NAME = re.compile(r"\b[A-ZÀ-ÖØ-Þ][\w]+\b")
+_INNER_NAME = re.compile(r"(?<=[\w,;)\"'] )[A-ZÀ-ÖØ-Þ]\w+\b")
 _CLOSED = frozenset(f"{_NUMBER_WORDS} {_DAYS} {_OPPOSITES}".split())
 
 
@@ -54,12 +57,13 @@ class Particulars:
     """What must be equal in two texts that say the same.
 
     :param exact: numbers, versions, paths, identifiers; days, number words and opposites; how many negations.
-    :param names: stems of words with a capital, wherever they stand.
+    :param names: stems of words with a capital, wherever they stand, and `inner`: of those within a sentence.
     :param content: stems of all words but stop words.
     """
 
     exact: frozenset[str]
     names: frozenset[str]
+    inner: frozenset[str]
     content: frozenset[str]
 
 
@@ -78,13 +82,14 @@ def particulars(text: str) -> Particulars:
     return Particulars(
         frozenset(found),
         frozenset(s for name in _NAME.findall(text) for s in stems(name)),
+        frozenset(s for name in _INNER_NAME.findall(text) for s in stems(name)),
         frozenset(stems(text)),
     )
 
 
 def is_same(text: str, other: str) -> bool:
-    """Whether two texts that are near in meaning say the same: their particulars are equal, each one's names are in the
-    other, and neither has words in place of the other's (one may have two more).
+    """Whether two texts that are near in meaning say the same: their particulars are equal, and neither has words in
+    place of the other's. One may have two more that are no names.
 
     >>> is_same("The API listens on port 8080.", "The API is listening on port 8080")
     True
@@ -92,7 +97,7 @@ def is_same(text: str, other: str) -> bool:
     False
     """
     a, b = particulars(text), particulars(other)
-    if a.exact != b.exact or not a.names <= b.content or not b.names <= a.content:
+    if a.exact != b.exact or not a.inner <= b.content or not b.inner <= a.content:
         return False
     more, fewer = sorted((len(a.content - b.content), len(b.content - a.content)), reverse=True)
     return fewer == 0 and more <= MAX_OTHER_WORDS
@@ -132,20 +137,21 @@ def merged(statements: Sequence[Statement], vectors: NDArray[np.float32]) -> lis
     by_text: dict[tuple[str, bool], int] = {}
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     units = vectors / np.where(lengths > 0, lengths, 1.0)
-    near = units @ units.T >= SAME_COSINE
+    cosine = units @ units.T
     for i, own in enumerate(statements):
         key = (" ".join(own.text.split()), own.is_current)
         if key in by_text:
             first[i] = by_text[key]
             continue
         by_text[key] = i
-        for j in np.flatnonzero(near[i, :i]).tolist():
+        for j in np.flatnonzero(cosine[i, :i] >= SAME_WORDS_COSINE).tolist():
             other = statements[j]
             if first[j] != j or own.is_current != other.is_current:
                 continue
             if own.by is not None and other.by is not None and own.by != other.by:
                 continue  # "me too" of two people are two statements
-            if is_same(own.text, other.text):
+            has_same_words = particulars(own.text).content == particulars(other.text).content
+            if (has_same_words or cosine[i, j] >= SAME_COSINE) and is_same(own.text, other.text):
                 first[i] = j
                 break
     return first

@@ -221,3 +221,13 @@ def test_what_is_no_calibration_is_refused(change: dict[str, object]) -> None:
 def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(ModelCorrupt):
         read_calibration(text)
+
+
+def test_rare_right_cases_that_overlap_almost_not_at_all_are_fitted_the_right_way_round() -> None:
+    rng = np.random.default_rng(1)
+    values = np.concatenate([rng.normal(0.1, 0.05, 1_500), rng.normal(0.7, 0.1, 45)])[:, None]
+    right = np.arange(len(values)) >= 1_500
+    found = calibrate(("nearness",), values, right)
+    chances = found.probability(np.array([[0.1], [0.7]]))
+    assert found.coefficients[0] > 0.0
+    assert chances[0] < 0.01 < 0.9 < chances[1]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from penchant_daemon.capture.echo import wrap
 from penchant_daemon.cli.output import emit, fail, is_terminal, open_client
 from penchant_daemon.cli.remember import project_argument
-from penchant_daemon.wire import MAX_LIMIT, RecallRequest, RecallResponse, RecallResult
+from penchant_daemon.wire import HELD_BACK, MAX_LIMIT, Reason, RecallRequest, RecallResponse, RecallResult
 
 MAX_LINES = 12  # of one result's text; --json has all of it
 MIN_WIDTH = 40
@@ -28,6 +28,13 @@ MAX_WIDTH = 100
 @click.option(
     "--budget", type=click.IntRange(1), metavar="N", help="Most tokens that the results may have together."
 )
+@click.option("--all", "everything", is_flag=True, help="The nearest too, however irrelevant.")
+@click.option(
+    "--min-relevance",
+    type=click.FloatRange(0.0, 1.0),
+    metavar="P",
+    help="Only results that answer the question with this probability.",
+)
 @click.option("--explain", is_flag=True, help="Say why each result is there.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, the body of POST /v1/recall.")
 def command(
@@ -36,6 +43,8 @@ def command(
     project: str | None,
     as_of: str | None,
     budget: int | None,
+    everything: bool,
+    min_relevance: float | None,
     explain: bool,
     as_json: bool,
 ) -> int:
@@ -47,6 +56,7 @@ def command(
             project=None if project is None else project_argument(project),
             as_of=as_of,
             budget_tokens=budget,
+            min_relevance=0.0 if everything else min_relevance,
             explain=explain,
         )
     except ValidationError as error:
@@ -58,11 +68,13 @@ def command(
     with open_client() as client:
         response = client.recall(request)
     for warning in response.warnings:
-        click.echo(f"penchant: {warning}", err=True)
+        # Of what is held back the answer itself says how to see it.
+        if as_json or not warning.startswith(HELD_BACK):
+            click.echo(f"penchant: {warning}", err=True)
     if as_json:
         emit(response)
     elif not response.results:
-        emit("nothing is remembered about this")
+        emit(_nothing(response))
     elif is_terminal():
         emit(text_of(response, min(MAX_WIDTH, shutil.get_terminal_size().columns)))
     else:
@@ -76,6 +88,8 @@ def text_of(response: RecallResponse, width: int) -> str:
     width = max(width, MIN_WIDTH)
     blocks = [_block(rank, result, width) for rank, result in enumerate(response.results, 1)]
     ids = f"impression {response.impression_id}, {response.took_ms:.1f} ms"
+    if response.held_back:
+        ids += f"; {response.held_back} less relevant not shown (--all shows them)"
     return "\n\n".join([*blocks, ids])
 
 
@@ -84,13 +98,33 @@ def _block(rank: int, result: RecallResult, width: int) -> str:
     indent = " " * 4
     head = f"{number:<4}{_head(result)}"
     lines = [textwrap.shorten(head, width * 2, placeholder="…"), *_wrapped(result.content, width, indent)]
-    lines.append(f"{indent}{result.id}  score {result.score:.3f}")
+    lines.append(f"{indent}{result.id}  relevance {result.relevance:.0%}  score {result.score:.3f}")
+    if result.also:
+        lines.append(textwrap.fill(_also(result), width, initial_indent=indent, subsequent_indent=indent))
+    reasons = [f"{reason.contribution:+.3f}  {_reason(reason)}" for reason in result.reasons or ()]
+    reasons += [f"against {text}" for text in result.against or ()]
     lines += [
-        textwrap.fill(f"{reason.contribution:+.3f}  {reason.text}", width, initial_indent=indent + "  ",
-                      subsequent_indent=indent + " " * 10)
-        for reason in result.reasons or ()
-    ]  # fmt: skip
+        textwrap.fill(text, width, initial_indent=indent + "  ", subsequent_indent=indent + " " * 10)
+        for text in reasons
+    ]
     return "\n".join(lines)
+
+
+def _reason(reason: Reason) -> str:
+    if reason.rank_without is None:
+        return reason.text
+    return f"{reason.text} (without it, rank {reason.rank_without})"
+
+
+def _also(result: RecallResult) -> str:
+    """Where else the same was said: agent and date of each."""
+    return "also: " + ", ".join(f"{same.agent} {same.occurred_at[:10]} ({same.id})" for same in result.also)
+
+
+def _nothing(response: RecallResponse) -> str:
+    if not response.held_back:
+        return "nothing is remembered about this"
+    return f"nothing relevant is remembered (best match {response.relevance:.0%}; --all shows it)"
 
 
 def _head(result: RecallResult) -> str:

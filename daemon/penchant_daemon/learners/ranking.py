@@ -23,6 +23,7 @@ import penchant_ranker as ranker
 from penchant_daemon.learners.use import UseDetector
 from penchant_daemon.logs import logger
 from penchant_daemon.rankers import Rankers
+from penchant_daemon.relevances import Relevances, judged_relevance
 from penchant_daemon.wire import Problem, RankerModelOut, RankerOut, utc_text
 from penchant_store import Asked, Job, JudgedImpression, RankerModelRecord, Store
 
@@ -68,6 +69,7 @@ class RankingLearner:
 
     :param use: looked at first, since what was used is an outcome too.
     :param told: called with words when something that was learned begins to rank.
+    :param relevances: recalibrated by what the person judged; None leaves the calibration alone.
     """
 
     def __init__(
@@ -79,9 +81,11 @@ class RankingLearner:
         is_on: bool = True,
         clock: Callable[[], float] = time.time,
         told: Callable[[str], None],
+        relevances: Relevances | None = None,
     ) -> None:
         self._store = store
         self._rankers = rankers
+        self._relevances = relevances
         self._use = use
         self._is_on = is_on
         self._clock = clock
@@ -140,6 +144,8 @@ class RankingLearner:
             if _CODE not in each.impression.model and any(item.features for item in each.impression.items)
         ]
         self._round = self._learned(judged, since, now)
+        if self._relevances is not None:
+            self._relevances.learn(judged_relevance(judged))
         self._learned_at = self._clock()
         self._n_learned = len(outcomes)
         log.info(

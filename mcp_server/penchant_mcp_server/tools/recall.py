@@ -34,6 +34,8 @@ class Found(BaseModel):
     occurred_at: str | None = None
     session_title: str | None = None
     speaker: str | None = None
+    relevance: float | None = None
+    also: list[str] | None = None
     reasons: list[str] | None = None
 
 
@@ -124,6 +126,8 @@ def _found(result: wire.RecallResult) -> Found:
         occurred_at=result.occurred_at,
         session_title=result.session_title,
         speaker=result.speaker,
+        relevance=round(result.relevance, 2),
+        also=[f"{same.agent} {same.occurred_at[:10]}" for same in result.also] or None,
         reasons=[reason.text for reason in result.reasons] if result.reasons else None,
     )
 
