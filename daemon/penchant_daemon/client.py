@@ -73,7 +73,7 @@ SESSION_HEADER = "x-penchant-session"  # read by the MCP server; requests of the
 BASE_URL = "http://localhost"
 TIMEOUT_S = 60.0
 VERIFY_TIMEOUT_S = 1_800.0  # every memory of a large store is looked up by its own words
-AUTOSTART_TIMEOUT_S = 5.0
+AUTOSTART_TIMEOUT_S = 15.0  # it takes 0.3 s; on a machine that is busy with all else, seconds
 
 Out = TypeVar("Out", bound=BaseModel)
 

@@ -84,6 +84,10 @@ def typed(error: Exception, path: Path) -> StoreError:
         return StoreReadOnly(
             f"{path} cannot be opened for writing ({error}); check the directory's permissions"
         )
+    if name.startswith("SQLITE_IOERR"):
+        return StoreReadOnly(
+            f"{path} cannot be read or written ({error}); check the disk and the file's permissions"
+        )
     return StoreError(f"{path}: {error}")
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import socket as sockets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from penchant_daemon import lifecycle
@@ -54,6 +56,28 @@ class Daemon:
         connection.connect(str(self.socket))
         return connection
 
+    def tool(self, name: str, arguments: Mapping[str, object]) -> str:
+        """What an assistant gets when it calls a tool: one self-contained request to `/mcp`."""
+        meta = {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "some-assistant", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }
+        params = {"name": name, "arguments": arguments, "_meta": meta}
+        headers = {
+            "accept": "application/json, text/event-stream",
+            "mcp-protocol-version": "2026-07-28",
+            "mcp-method": "tools/call",
+            "mcp-name": name,
+        }
+        transport = httpx2.HTTPTransport(uds=str(self.socket))
+        with httpx2.Client(transport=transport, base_url="http://localhost", timeout=30.0) as http:
+            body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+            answer = http.post("/mcp", json=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+        text: str = answer.text
+        return text
+
     def penchant(
         self, *arguments: str, stdin: str | None = None, timeout_s: float = 60.0
     ) -> subprocess.CompletedProcess[str]:
@@ -62,9 +86,16 @@ class Daemon:
 
 
 def run_penchant(
-    env: dict[str, str], *arguments: str, stdin: str | None = None, timeout_s: float = 60.0
+    env: dict[str, str],
+    *arguments: str,
+    stdin: str | None = None,
+    timeout_s: float = 60.0,
+    is_common_user: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `penchant ARGUMENTS` in its own process."""
+    """Run `penchant ARGUMENTS` in its own process.
+
+    :param is_common_user: without root's power to read and write whatever it wants.
+    """
     return subprocess.run(
         [sys.executable, "-m", "penchant_daemon.entry", *arguments],
         env=env,
@@ -74,7 +105,15 @@ def run_penchant(
         text=True,
         timeout=timeout_s,
         check=False,
+        preexec_fn=without_root_powers if is_common_user else None,
     )
+
+
+def without_root_powers() -> None:
+    """For `preexec_fn`: what is started then is held to the permissions of files, even by root."""
+    if os.getuid() == 0:
+        for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH: linux/capability.h
+            assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
 
 
 def environment(folder: Path) -> dict[str, str]:

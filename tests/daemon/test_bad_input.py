@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -17,9 +19,11 @@ import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.daemon.conftest import run_penchant
 
+from penchant_daemon import lifecycle
 from penchant_daemon.client import Client
-from penchant_daemon.errors import InvalidField, NotFound, StorageFull, TooLarge
+from penchant_daemon.errors import InvalidField, NotFound, PenchantError, RequestError, StorageFull, TooLarge
 from penchant_daemon.limits import MB, size_of
 from penchant_daemon.wire import MAX_BODY_BYTES, EventIn, MemoryIn, RecallRequest, ReindexRequest
 
@@ -372,8 +376,6 @@ def test_cap_on_the_disk_refuses_writes_by_name_and_recall_goes_on(start_daemon:
 def test_full_disk_refuses_the_write_and_the_daemon_goes_on(short_path: Path) -> None:
     mount = short_path / "small"
     mount.mkdir()
-    import subprocess
-
     made = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=48m,mode=0700", "tmpfs", str(mount)],
         capture_output=True,
@@ -381,8 +383,6 @@ def test_full_disk_refuses_the_write_and_the_daemon_goes_on(short_path: Path) ->
     )
     if made.returncode != 0:
         pytest.skip("a disk of a few megabytes can be mounted by root only")
-    from penchant_daemon import lifecycle
-
     home = mount / "d"
     env = {**os.environ, "HOME": str(short_path)}
     try:
@@ -406,6 +406,83 @@ def test_full_disk_refuses_the_write_and_the_daemon_goes_on(short_path: Path) ->
     finally:
         lifecycle.stop(home)
         subprocess.run(["umount", "-l", str(mount)], check=False)
+
+
+def test_read_only_data_directory_is_said_by_every_verb_and_works_again_when_it_is_writable(
+    short_path: Path,
+) -> None:
+    mount = short_path / "small"
+    mount.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m,mode=0700", "tmpfs", str(mount)],
+        capture_output=True,
+        check=False,
+    )
+    if made.returncode != 0:
+        pytest.skip("a disk that is read-only can be mounted by root only")
+    home = mount / "d"
+    (short_path / "home").mkdir()
+    env = {**os.environ, "HOME": str(short_path / "home"), "PENCHANT_HOME": str(home)}
+
+    def penchant(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return run_penchant(env, *arguments, stdin=stdin)
+
+    try:
+        assert lifecycle.start(home, env=env, timeout_s=60.0)
+        assert penchant("remember", "kept before the disk was read-only").returncode == 0
+        assert penchant("down").returncode == 0
+        deadline = time.monotonic() + 30.0  # the last process that had files open there ends a moment later
+        while subprocess.run(["mount", "-o", "remount,ro", str(mount)], capture_output=True).returncode:
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.2)
+        for verb in (("up",), ("remember", "x"), ("recall", "kept"), ("status",), ("import", __file__)):
+            done = penchant(*verb)
+            assert done.returncode == (3 if verb == ("status",) else 2), (verb, done.stderr)
+            assert "Traceback" not in done.stderr, verb
+        refused = penchant("remember", "x").stderr
+        assert str(home) in refused
+        assert "cannot be written" in refused
+        assert "PENCHANT_HOME" in refused
+        examined = json.loads(penchant("doctor", "--json").stdout)
+        read_only = next(each for each in examined["findings"] if each["code"] == "home_read_only")
+        assert read_only["command"] == f"mount -o remount,rw {mount}"
+        prompt = json.dumps({"hook_event_name": "UserPromptSubmit", "session_id": "s", "prompt": "x"})
+        hooked = penchant("hook", "UserPromptSubmit", stdin=prompt)
+        assert (hooked.returncode, hooked.stdout, hooked.stderr) == (0, "", "")
+        subprocess.run(["mount", "-o", "remount,rw", str(mount)], check=True)
+        lifecycle.start(home, env=env, timeout_s=60.0)
+        assert "kept before the disk" in penchant("recall", "what was kept").stdout
+    finally:
+        lifecycle.stop(home)
+        subprocess.run(["umount", "-l", str(mount)], check=False)
+
+
+def test_files_that_may_not_be_written_any_more_refuse_the_write_and_recall_goes_on(
+    start_daemon: Start,
+) -> None:
+    def frozen(flag: str) -> bool:
+        # Not the -shm files: those are memory that SQLite's connections share.
+        paths = [str(path) for path in daemon.home.glob("*.db*") if path.suffix != ".db-shm"]
+        return subprocess.run(["chattr", flag, *paths], capture_output=True, check=False).returncode == 0
+
+    with start_daemon() as daemon:
+        [first] = daemon.client.remember([MemoryIn(content="written while it could be")])
+        if not frozen("+i"):
+            frozen("-i")
+            pytest.skip("files can be frozen by root only, on some file systems")
+        try:
+            with pytest.raises(PenchantError) as caught:
+                daemon.client.remember([MemoryIn(content="refused")])
+            assert isinstance(caught.value, RequestError) and caught.value.status == 503
+            assert "memory.db" in caught.value.message
+            assert "penchant doctor" in (caught.value.hint or "")
+            assert daemon.client.get_memory(first.id).content == "written while it could be"
+            assert daemon.client.recall(RecallRequest(query="written while")).results[0].id == first.id
+        finally:
+            frozen("-i")
+        [after] = daemon.client.remember([MemoryIn(content="and now again")])
+        assert after.status == "stored"
+        assert [m.content for m in daemon.client.recent(limit=5).memories if m.content == "refused"] == []
 
 
 JSON = st.recursive(

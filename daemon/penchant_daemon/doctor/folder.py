@@ -70,7 +70,7 @@ def check_permissions(home: Path) -> Iterator[Finding]:
             "error",
             f"{home} cannot be written",
             "nothing new is remembered",
-            f"chmod 700 {home}",
+            _writable_again(home),
         )
 
 
@@ -119,6 +119,14 @@ def check_process(home: Path) -> Iterator[Finding]:
             f"rm {path}",
             mend=path.unlink,
         )
+
+
+def _writable_again(home: Path) -> str:
+    """The command that makes the data directory writable."""
+    if not os.statvfs(home).f_flag & os.ST_RDONLY:
+        return f"chmod 700 {shlex.quote(str(home))}"
+    mounted = next(folder for folder in (home, *home.parents) if folder.is_mount())
+    return f"mount -o remount,rw {shlex.quote(str(mounted))}"
 
 
 def _listed(paths: list[Path]) -> str:

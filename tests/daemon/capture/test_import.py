@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
 from sqlcipher3 import dbapi2 as sqlite
 from tests.daemon.capture.transcript_files import (
     CODEX_SESSION,
@@ -69,13 +68,31 @@ def test_nothing_named_and_nothing_found_are_told_apart(daemon: Daemon, tmp_path
     assert "no session file of an assistant that is known" in folder.stderr
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the super-user may read everything")
 def test_unreadable_path_is_an_error_of_the_user(daemon: Daemon, tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a.jsonl", [claude_line("user", "u1", "Hello")])
-    path.chmod(0)
-    done = _import(daemon, path)
-    assert done.returncode == 2
-    assert "permission denied" in done.stderr
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    for closed in (path, folder):
+        closed.chmod(0)
+        done = run_penchant(daemon.env, "import", str(closed), is_common_user=True)
+        closed.chmod(0o700)
+        assert done.returncode == 2
+        assert f"{closed}: permission denied" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_unreadable_file_in_a_folder_is_reported_and_the_rest_is_read(daemon: Daemon, tmp_path: Path) -> None:
+    for name in ("p-1", "p-2"):
+        write_lines(tmp_path / f"{name}.jsonl", [claude_line("user", name, f"I am {name}", sessionId=name)])
+    (tmp_path / "p-1.jsonl").chmod(0)
+    (tmp_path / "p-3.jsonl").mkdir()  # a folder that is called like a session file
+    done = run_penchant(daemon.env, "import", str(tmp_path), is_common_user=True)
+    assert done.returncode == 0, done.stderr
+    assert "1 session, 1 message" in done.stdout
+    assert _session(daemon, "p-2") == [("user", "I am p-2")]
+    named = run_penchant(daemon.env, "import", str(tmp_path / "p-3.jsonl"), is_common_user=True)
+    assert named.returncode == 1
+    assert "no session file of an assistant that is known" in named.stderr
 
 
 def test_truncated_document_alone_is_reported_and_fails(daemon: Daemon, tmp_path: Path) -> None:

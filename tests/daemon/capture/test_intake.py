@@ -181,7 +181,13 @@ def test_a_secret_is_on_no_byte_of_the_disk_and_the_receipt_counts_it(house: Hou
 
 
 def test_a_query_is_kept_without_its_secrets(house: House) -> None:
-    assert house.intake.without_secrets(f"why is {GITHUB} refused") == "why is [secret:github-pat] refused"
+    asked = f"why is {GITHUB} refused"
+    # It does not wait for the detectors: what could be a key is left out as a whole until they are loaded.
+    assert SecretMasker().mask_at_once(asked).text == "why is [secret:unchecked] refused"
+    assert SecretMasker().mask_at_once("is password=hunter2horse right").text == "is [secret:unchecked] right"
+    assert SecretMasker().mask_at_once("why is it refused").text == "why is it refused"
+    house.secrets.load()
+    assert house.intake.without_secrets(asked) == "why is [secret:github-pat] refused"
 
 
 # ---- the same turn twice

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import httpx2
 import pytest
 from tests.daemon.capture.transcript_files import claude_line, write_lines
 from tests.daemon.conftest import Daemon
@@ -20,7 +19,6 @@ from tests.daemon.conftest import Daemon
 from penchant_daemon import lifecycle
 from penchant_daemon.client import Client
 from penchant_daemon.errors import PenchantError
-from penchant_daemon.home import socket_path
 from penchant_daemon.wire import ContextRequest, EventIn, MemoryIn, RecallRequest
 
 # Put together here, so that no scanner takes this file for a leak; neither has ever opened anything.
@@ -57,33 +55,6 @@ def wait_for(condition: Callable[[], bool]) -> None:
         threading.Event().wait(0.05)
 
 
-def mcp_call(home: Path, tool: str, arguments: dict[str, object]) -> str:
-    """What a tool answers over the daemon's socket, in one self-contained request."""
-    meta = {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": {"name": "some-assistant", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {},
-    }
-    body = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "tools/call",
-        "params": {"name": tool, "arguments": arguments, "_meta": meta},
-    }
-    headers = {
-        "accept": "application/json, text/event-stream",
-        "mcp-protocol-version": "2026-07-28",
-        "mcp-method": "tools/call",
-        "mcp-name": tool,
-    }
-    with httpx2.Client(
-        transport=httpx2.HTTPTransport(uds=str(socket_path(home))), base_url="http://localhost", timeout=30.0
-    ) as http:
-        answer = http.post("/mcp", json=body, headers=headers)
-    assert answer.status_code == 200, answer.text
-    return answer.text
-
-
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A daemon that was told the secrets through every door."""
@@ -111,8 +82,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         assert daemon.penchant("import", str(path)).returncode == 0
         assert daemon.penchant("remember", SAID).returncode == 0
         assert daemon.penchant("recall", SAID).returncode == 0
-        assert "quokka" in mcp_call(daemon.home, "recall", {"query": SAID})
-        assert "stored" in mcp_call(daemon.home, "remember", {"content": f"the token of MCP is {KEY}"})
+        assert "quokka" in daemon.tool("recall", {"query": SAID})
+        assert "stored" in daemon.tool("remember", {"content": f"the token of MCP is {KEY}"})
         for ask in (
             lambda: client.recall(RecallRequest(query="x", project=KEY)),
             lambda: client.remember([MemoryIn(content=SAID, valid_from="2026-01-02", valid_to="2026-01-01")]),
