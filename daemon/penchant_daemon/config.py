@@ -94,7 +94,7 @@ class Recall(Section):
     """What recall returns, and what is handed to assistants unasked."""
 
     min_relevance: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        default=0.05,
+        default=0.03,
         description="Probability that an answer was found, under which nothing is returned. 0 returns the nearest, "
         "however far.",
     )

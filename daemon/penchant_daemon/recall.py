@@ -188,7 +188,6 @@ class Recall:
             items=pool.items[ranking.rows],
             is_worth=ranker.worth_showing(relevance, least, request.min_relevance),
             nearness=ranking.values[:, _NEARNESS[pool.has_tokens]],
-            rarity=pool.rarity,
         )
         shown = self._select(request, asked, ranked)
         n_held = int((~ranked.is_worth[: request.limit]).sum())
@@ -498,7 +497,6 @@ class Recall:
             vectors,
             ranked.nearness[places],
             ranked.ranking.scores[places],
-            ranked.rarity,
         )
         order = _current_first(order, [at[int(item)] for item in items])
         same_as = ranker.merged([statements[i] for i in order], vectors[order])
@@ -619,7 +617,6 @@ class _Ranked:
     :param relevance: of its places, and `shipped`: before this install's outcomes moved it.
     :param items: (k,) best first, and `is_worth` which of them may be shown.
     :param nearness: (k,) of each one's words to the question's.
-    :param rarity: idf of each of the question's stems.
     """
 
     snapshot: IndexSnapshot
@@ -629,7 +626,6 @@ class _Ranked:
     items: Ints
     is_worth: Bools
     nearness: Floats
-    rarity: Floats
 
 
 @dataclass(frozen=True, slots=True)

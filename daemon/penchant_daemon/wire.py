@@ -240,7 +240,9 @@ class RecallResult(Response):
 class RecallResponse(Response):
     impression_id: str
     results: list[RecallResult]
-    relevance: float = 0.0  # probability that anything that was found answers the question, also if it is held back
+    relevance: float = (
+        0.0  # probability that anything that was found answers the question, also if it is held back
+    )
     held_back: int = 0  # results of the first `limit` that are not relevant enough to be returned
     warnings: list[str] = Field(default_factory=list)  # e.g. no embedder: ranked by words alone
     took_ms: float = 0.0

@@ -152,11 +152,6 @@ class Pool:
     background: Background | None = None
 
     @property
-    def rarity(self) -> NDArray[np.float32]:
-        """Inverse document frequency of each of the query's stems."""
-        return bm25.idf(self.document_frequency, self.n_documents)
-
-    @property
     def has_tokens(self) -> bool:
         """Whether anything of it can be ranked by token vectors."""
         return (

@@ -21,7 +21,7 @@ REACH = 8
 #: The later one must be so near to the question, as a share of the earlier one, and have so much of its score.
 MIN_NEARNESS = 0.5
 MIN_SCORE = 0.8
-#: Of the words of the question that the earlier one holds it may lack so much, by rarity.
+#: Of the words of the question that an earlier turn holds a later one may lack such a share; a memory, none.
 MAX_LOST = 0.25
 #: And be so like it in meaning (BEAM dev, pairs in order: without all this 0.41, from 0.3 on 0.66, from 0.45 on 0.62,
 #: from 0.55 on 0.59; the higher, the less else moves).
@@ -61,7 +61,6 @@ def refreshed(
     vectors: NDArray[np.float32],
     nearness: NDArray[np.float32],
     scores: NDArray[np.float32],
-    rarity: NDArray[np.float32],
 ) -> list[int]:
     """The order in which results are shown, as places: a later statement above the earlier one that it updates.
 
@@ -73,14 +72,12 @@ def refreshed(
     :param vectors: (n, dim), zeros where there is none.
     :param nearness: (n,) of their own words to the question's.
     :param scores: (n,).
-    :param rarity: idf of each of the query's stems.
     """
     order = list(range(len(statements)))
     if len(order) < 2 or not asks_what_is(query):
         return order
     n = min(MAX_PLACES, len(order))
     wanted = frozenset(query.stems)
-    weights = dict(zip(query.stems, rarity.tolist(), strict=True))
     values = [_values(each.text, wanted) if each.by != "assistant" else {} for each in statements[:n]]
     held = [wanted & frozenset(part for _, part in _parts(each.text[:MAX_CHARS])) for each in statements[:n]]
     names = [particulars(each.text).names for each in statements[:n]]
@@ -95,7 +92,9 @@ def refreshed(
                 and nearness[later] >= MIN_NEARNESS * nearness[earlier]
                 and scores[later] >= MIN_SCORE * scores[earlier]
                 and alike[earlier, later] >= MIN_COSINE
-                and _is_about_the_same(held[earlier], held[later], names[earlier], weights)
+                and _is_about_the_same(
+                    held[earlier], held[later], names[earlier], statements[later].by is None
+                )
                 and _differ(values[earlier], values[later])
             )
             if is_update:
@@ -106,7 +105,7 @@ def refreshed(
 
 
 def _is_about_the_same(
-    earlier: frozenset[str], later: frozenset[str], names: frozenset[str], weights: Mapping[str, float]
+    earlier: frozenset[str], later: frozenset[str], names: frozenset[str], is_memory: bool
 ) -> bool:
     """Whether the later one is about what the earlier one is about, as far as the question says.
 
@@ -116,7 +115,7 @@ def _is_about_the_same(
     lost = earlier - later
     if any(word in names or any(c.isdigit() for c in word) for word in lost):
         return False
-    return sum(weights[w] for w in lost) <= MAX_LOST * sum(weights[w] for w in earlier)
+    return len(lost) <= (0.0 if is_memory else MAX_LOST) * len(earlier)
 
 
 def _key(statement: Statement) -> tuple[int, int]:

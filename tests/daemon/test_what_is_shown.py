@@ -244,7 +244,23 @@ def test_the_command_says_that_nothing_relevant_is_remembered_and_shows_it_with_
 
 
 def test_thirty_lookups_in_one_session_each_find_their_own_fact_first(daemon: Daemon) -> None:
-    things = ["anchor", "beacon", "candle", "domino", "ember", "fjord", "garnet", "hammock", "igloo", "jigsaw", "kettle", "lantern", "mango", "nectar", "otter"]
+    things = [
+        "anchor",
+        "beacon",
+        "candle",
+        "domino",
+        "ember",
+        "fjord",
+        "garnet",
+        "hammock",
+        "igloo",
+        "jigsaw",
+        "kettle",
+        "lantern",
+        "mango",
+        "nectar",
+        "otter",
+    ]
     kinds = ("model", "poster")
     facts = [
         f"The {thing} {kind} of the museum is in hall {i}{j}."

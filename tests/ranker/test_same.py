@@ -91,9 +91,7 @@ def order(text: str, *statements: Statement) -> list[int]:
     n = len(statements)
     asked = query(text)
     ones = np.ones(n, dtype=np.float32)
-    return refreshed(
-        asked, statements, np.ones((n, 4), np.float32), ones, ones, np.ones(len(asked.stems), np.float32)
-    )
+    return refreshed(asked, statements, np.ones((n, 4), np.float32), ones, ones)
 
 
 OLD = Statement("We have 150 commits on main.", "user", 100, 1)
@@ -113,7 +111,8 @@ def test_a_question_about_the_past_keeps_the_order() -> None:
 def test_another_things_value_is_no_update() -> None:
     orion = Statement("orion listens on port 8080 in staging", None, 100, 1)
     lyra = Statement("lyra listens on port 9090 in staging", None, 200, 2)
-    assert order("which port does orion use?", orion, lyra) == [0, 1]
+    for question in ("which port does orion use?", "which port does the orion api use in staging?"):
+        assert order(question, orion, lyra) == [0, 1]
 
 
 def test_what_the_assistant_said_later_updates_nothing() -> None:
