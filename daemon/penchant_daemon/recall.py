@@ -461,14 +461,11 @@ class Recall:
                 request.budget_tokens,
             )
             if len(chosen) == request.limit or n >= len(worth):
-                return [
-                    (
-                        places[i],
-                        records[i],
-                        [records[j] for j in range(len(places)) if same_as[j] == i != j],
-                    )
-                    for i in (firsts[c] for c in chosen)
-                ]
+                merged: dict[int, list[MemoryRecord]] = {i: [] for i in firsts}
+                for j, i in enumerate(same_as):
+                    if i != j:
+                        merged[i].append(records[j])
+                return [(places[i], records[i], merged[i]) for i in (firsts[c] for c in chosen)]
             n *= 2
 
     def _in_order(

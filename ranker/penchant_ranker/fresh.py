@@ -77,25 +77,21 @@ def refreshed(
     if len(order) < 2 or not asks_what_is(query):
         return order
     n = min(MAX_PLACES, len(order))
-    wanted = frozenset(query.stems)
-    values = [_values(each.text, wanted) if each.by != "assistant" else {} for each in statements[:n]]
-    held = [wanted & frozenset(part for _, part in _parts(each.text[:MAX_CHARS])) for each in statements[:n]]
-    names = [particulars(each.text).names for each in statements[:n]]
     lengths = np.linalg.norm(vectors[:n], axis=1, keepdims=True)
     units = vectors[:n] / np.where(lengths > 0, lengths, 1.0)
-    alike = units @ units.T
+    alike = units @ units.T >= MIN_COSINE
+    wanted = frozenset(query.stems)
     for later in range(1, n):
-        for earlier in range(later):
+        for earlier in np.flatnonzero(alike[later, :later]).tolist():
+            old, new = statements[earlier], statements[later]
+            # The texts are read last: that takes longest.
             is_update = (
-                statements[later].by == statements[earlier].by
-                and _key(statements[later]) > _key(statements[earlier])
+                new.by == old.by != "assistant"
+                and _key(new) > _key(old)
                 and nearness[later] >= MIN_NEARNESS * nearness[earlier]
                 and scores[later] >= MIN_SCORE * scores[earlier]
-                and alike[earlier, later] >= MIN_COSINE
-                and _is_about_the_same(
-                    held[earlier], held[later], names[earlier], statements[later].by is None
-                )
-                and _differ(values[earlier], values[later])
+                and _is_about_the_same(old, new, wanted)
+                and _differ(_values(old.text, wanted), _values(new.text, wanted))
             )
             if is_update:
                 order.remove(later)
@@ -104,18 +100,17 @@ def refreshed(
     return order
 
 
-def _is_about_the_same(
-    earlier: frozenset[str], later: frozenset[str], names: frozenset[str], is_memory: bool
-) -> bool:
-    """Whether the later one is about what the earlier one is about, as far as the question says.
-
-    :param earlier: words of the question that it holds, and `later`.
-    :param names: words with a capital of the earlier one.
-    """
-    lost = earlier - later
-    if any(word in names or any(c.isdigit() for c in word) for word in lost):
+def _is_about_the_same(old: Statement, new: Statement, wanted: frozenset[str]) -> bool:
+    """Whether the later one is about what the earlier one is about, as far as the question says."""
+    held = _held(old.text, wanted)
+    lost = held - _held(new.text, wanted)
+    if any(any(c.isdigit() for c in word) for word in lost) or lost & particulars(old.text).names:
         return False
-    return len(lost) <= (0.0 if is_memory else MAX_LOST) * len(earlier)
+    return len(lost) <= (0.0 if new.by is None else MAX_LOST) * len(held)
+
+
+def _held(text: str, wanted: frozenset[str]) -> frozenset[str]:
+    return wanted & frozenset(part for _, part in _parts(text[:MAX_CHARS]) if part is not None)
 
 
 def _key(statement: Statement) -> tuple[int, int]:

@@ -138,13 +138,16 @@ def merged(statements: Sequence[Statement], vectors: NDArray[np.float32]) -> lis
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     units = vectors / np.where(lengths > 0, lengths, 1.0)
     cosine = units @ units.T
+    near: dict[int, list[int]] = {}
+    for i, j in np.argwhere(np.tril(cosine >= SAME_WORDS_COSINE, -1)).tolist():
+        near.setdefault(i, []).append(j)
     for i, own in enumerate(statements):
-        key = (" ".join(own.text.split()), own.is_current)
+        key = (own.text, own.is_current)
         if key in by_text:
             first[i] = by_text[key]
             continue
         by_text[key] = i
-        for j in np.flatnonzero(cosine[i, :i] >= SAME_WORDS_COSINE).tolist():
+        for j in near.get(i, ()):
             other = statements[j]
             if first[j] != j or own.is_current != other.is_current:
                 continue
