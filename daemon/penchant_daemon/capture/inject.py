@@ -127,6 +127,7 @@ class ContextBuilder:
             project=project.id if project else None,
             session=request.session,
             explain=True,
+            min_relevance=0.0,  # a prompt seldom asks; what fits it is looked at below
         )
         try:
             answer = self._recall.recall(asking, agent)
