@@ -24,7 +24,7 @@ N_ROUNDS = 100
 N_BY_PROCESS = 3  # rounds whose hooks are real processes; the others send what those would, without the start
 SESSION = "7b1c0d2e-1111-4222-8333-444455556666"
 FACT = "The quokka service keeps its sessions in a Valkey cluster of three nodes in Perth."
-OTHER = "Deploys of the quokka service happen on Tuesdays after the nightly tests are green."
+OTHER = "Sessions of the quokka service are thrown away after two days without a request."
 
 
 def prompt_of(n: int) -> str:
@@ -133,5 +133,5 @@ def test_a_hundred_rounds_by_hook_tool_and_session_file_add_the_persons_prompts_
     events = daemon.client.session(SESSION, limit=1_000).events
     messages = [event.content for event in events if event.kind == "message"]
     assert messages == [prompt_of(n) for n in range(N_ROUNDS)]
-    logged = [event.content for event in events if FACT in event.content]
-    assert logged == [], "what was returned is logged as a reference, without its text"
+    repeated = {event.kind for event in events if FACT in event.content}
+    assert repeated == {"reference"}, "what only repeats is a pointer that nothing finds"
