@@ -125,9 +125,18 @@ def environment(folder: Path) -> dict[str, str]:
     return {**env, "HOME": str(folder / "home"), "PENCHANT_HOME": str(folder / "data")}
 
 
+# Titles of all sessions that tests log would cost more processor time than what is tested.
+WITHOUT_TITLES = '[models]\nlanguage_model = ""\n'
+
+
 @contextmanager
 def running_daemon(config: str = "", tcp_port: int | None = None) -> Iterator[Daemon]:
-    """Start a daemon on a fresh home with this `config.toml`, and stop it at the end."""
+    """Start a daemon on a fresh home with this `config.toml`, and stop it at the end.
+
+    :param config: without a table `models` there is no language model.
+    """
+    if "[models]" not in config:
+        config = f"{config}\n{WITHOUT_TITLES}"
     # Short, because the path of a Unix socket ends at 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="pd-", dir="/tmp"))
     env = environment(folder)
