@@ -179,14 +179,20 @@ class Recall:
         learned = None if self._rankers is None else self._rankers.of(asked.project_id)
         ranking = ranker.rank(asked.query, pool, learned=learned)
         relevance, shipped = self._relevance(asked.query, pool, ranking)
-        least = self._min_relevance if request.min_relevance is None else request.min_relevance
+        least, least_each = request.min_relevance, request.min_relevance
+        if least is None:
+            least = self._min_relevance
+            if not asked.query.stems:
+                least = least_each = (
+                    0.0  # small words alone ("before"): nothing that could be missing in a text
+                )
         ranked = _Ranked(
             snapshot,
             ranking,
             relevance,
             shipped,
             items=pool.items[ranking.rows],
-            is_worth=ranker.worth_showing(relevance, least, request.min_relevance),
+            is_worth=ranker.worth_showing(relevance, least, least_each),
             nearness=ranking.values[:, _NEARNESS[pool.has_tokens]],
         )
         shown = self._select(request, asked, ranked)
@@ -484,6 +490,7 @@ class Recall:
                 int(ranked.snapshot.occurred_at[item]),
                 int(item),
                 r.superseded_by is None,
+                None if r.is_event else r.kind,
             )
             for item in items
         ]

@@ -111,6 +111,7 @@ class Statement:
     :param occurred_at: seconds since 1970.
     :param order: of arrival; tells what is later within the same second.
     :param is_current: whether nothing superseded it.
+    :param kind: of a memory; a decision and a note are two, though they are worded alike.
     """
 
     text: str
@@ -118,6 +119,7 @@ class Statement:
     occurred_at: int
     order: int
     is_current: bool = True
+    kind: str | None = None
 
 
 def merged(statements: Sequence[Statement], vectors: NDArray[np.float32]) -> list[int]:
@@ -153,6 +155,8 @@ def merged(statements: Sequence[Statement], vectors: NDArray[np.float32]) -> lis
                 continue
             if own.by is not None and other.by is not None and own.by != other.by:
                 continue  # "me too" of two people are two statements
+            if own.kind is not None and other.kind is not None and own.kind != other.kind:
+                continue
             has_same_words = particulars(own.text).content == particulars(other.text).content
             if (has_same_words or cosine[i, j] >= SAME_COSINE) and is_same(own.text, other.text):
                 first[i] = j

@@ -87,6 +87,14 @@ def test_an_answer_comes_without_what_does_not_answer(
     assert answer.relevance >= answer.results[0].relevance > 0.5
 
 
+def test_a_question_of_small_words_alone_holds_nothing_back(
+    store: Store, recall: Recall, embedder: Embedder
+) -> None:
+    remember(store, "before", "Lunch is at noon.")
+    index(store, embedder)
+    assert contents(ask(recall, "before"))[0] == "before"
+
+
 def test_each_result_reaches_the_relevance_that_is_asked_for(
     store: Store, recall: Recall, embedder: Embedder
 ) -> None:

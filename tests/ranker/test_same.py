@@ -75,6 +75,14 @@ def test_two_people_who_say_the_like_are_two_statements() -> None:
     assert both(*texts, by=("Ann", "Ann")) == [0, 0]
 
 
+def test_a_note_and_a_decision_are_two_unless_they_are_one_text() -> None:
+    texts = ("The app keeps its data in Postgres.", "The app keeps the data in Postgres.")
+    kinds = ("note", "decision")
+    said = [Statement(text, None, 0, 0, True, kind) for text, kind in zip(texts, kinds, strict=True)]
+    assert merged(said, NEAR) == [0, 1]
+    assert merged([Statement(texts[0], None, 0, 0, True, kind) for kind in kinds], NEAR) == [0, 0]
+
+
 def test_what_was_superseded_is_not_merged_with_what_holds() -> None:
     said = [Statement("Staging has nodes.", None, 0, 1, False), Statement("Staging has nodes.", None, 0, 2)]
     assert merged(said, NEAR) == [0, 1]
