@@ -8,7 +8,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("recall_latency", "ranking_latency", "write_throughput", "import_throughput", "memory_size")
+NAMES = (
+    "recall_latency",
+    "ranking_latency",
+    "write_throughput",
+    "import_throughput",
+    "memory_size",
+    "ranker_learning",
+)
 
 
 def main() -> int:

@@ -1,7 +1,8 @@
 """Trees from a few hundred lists with outcomes on: LightGBM's LambdaMART on the learned weights, held to known signs.
 
-The weights are the margin that the trees correct. Without it they cannot learn from what a person was shown: only the
-best of each recall was, and among those what ranks them hardly differs any more.
+The weights are the margin that the trees correct: where they say it all, few trees are made, and where they don't, the
+trees need not learn them anew (NDCG@10 +0.102 after 350 recalls, +0.093 without the margin, +0.051 by weights alone, on
+simulated people whose wishes depend on two things at once; benchmarks/ranker_learning.py).
 
 LightGBM is imported here and only while training (0.3 s, 47 MB); what comes out is read and ranked with by `forest`.
 """
