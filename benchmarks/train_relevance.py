@@ -39,7 +39,7 @@ N_RESULTS = 20
 #: Ways to ask that have no answer.
 VARIANTS = ("hidden", "foreign", "other person")
 #: Log-odds of questions about a person are divided by this: the few chats that they are fitted on are easier than real
-#: ones, where the same evidence is less sure (undivided, of LoCoMo dev's questions given under 5 % one in five has one).
+#: ones, where the same evidence is less sure (undivided, of LoCoMo dev's questions given under 5 % one in 5 has one).
 CAUTION = 2.0
 #: Of a person's question it says nothing more how well its words are covered: both people talk about the same things.
 OF_NAMED = ("tokens_answer", "meaning", "exact", "dated", "speaker_lead")
