@@ -435,7 +435,8 @@ def test_read_only_data_directory_is_said_by_every_verb_and_works_again_when_it_
         while subprocess.run(["mount", "-o", "remount,ro", str(mount)], capture_output=True).returncode:
             assert time.monotonic() < deadline
             threading.Event().wait(0.2)
-        for verb in (("up",), ("remember", "x"), ("recall", "kept"), ("status",), ("import", __file__)):
+        sample = str(Path(__file__).parents[2] / "examples" / "orion-monday.jsonl")
+        for verb in (("up",), ("remember", "x"), ("recall", "kept"), ("status",), ("import", sample)):
             done = penchant(*verb)
             assert done.returncode == (3 if verb == ("status",) else 2), (verb, done.stderr)
             assert "Traceback" not in done.stderr, verb

@@ -8,6 +8,7 @@ files, so that a second data directory starts at once; both places are derived a
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -83,7 +84,12 @@ def find_or_export(
                 _run_export(name, source, staging)
                 _write_manifest(staging, name, source_sha256, revision)
     shutil.rmtree(mine, ignore_errors=True)
-    link_or_copy_tree(shared, mine)
+    try:
+        link_or_copy_tree(shared, mine)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        mine = shared  # a data directory that cannot be written: the user's own copy serves as well
     made = _read(mine, source_sha256)
     if made is None:
         raise ModelCorrupt(f"the export of {name} at {mine} changed while it was written", "try again")
