@@ -36,7 +36,7 @@ INTERNAL_ERROR: Final = -32603
 # `wire.MAX_BODY_BYTES`, which is not imported because pydantic comes with it.
 MAX_MESSAGE_BYTES = 10_000_000 - 1
 MAX_IN_FLIGHT = 64
-START_TIMEOUT_S = 5.0
+START_TIMEOUT_S = 15.0
 LAST_ANSWERS_S = 2.0
 PARENT_CHECK_MS = 1000
 AGENT_CHARS = 64

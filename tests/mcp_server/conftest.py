@@ -44,6 +44,9 @@ def _fresh_home() -> Path:
     home = Path(tempfile.mkdtemp(prefix="pm-", dir="/tmp"))
     (home / "person").mkdir()
     home.chmod(0o700)
+    # Titles of all sessions that tests log would cost more processor time than what is tested.
+    (home / "config.toml").write_text('[models]\nlanguage_model = ""\n')
+    (home / "config.toml").chmod(0o600)
     return home
 
 
