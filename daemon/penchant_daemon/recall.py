@@ -182,10 +182,10 @@ class Recall:
         least, least_each = request.min_relevance, request.min_relevance
         if least is None:
             least = self._min_relevance
-            if not asked.query.stems:
-                least = least_each = (
-                    0.0  # small words alone ("before"): nothing that could be missing in a text
-                )
+            # Small words alone ("before") name nothing that could be missing in a text; and of scripts without
+            # spaces relevance, which was calibrated on words, knows too little to refuse.
+            if not asked.query.stems or asked.query.unspaced:
+                least = least_each = 0.0
         ranked = _Ranked(
             snapshot,
             ranking,
