@@ -125,6 +125,7 @@ def plain_isotonic(values: list[float], weights: list[float]) -> list[float]:
     return [max(min(mean[i, j] for j in range(k + 1, n + 1)) for i in range(k + 1)) for k in range(n)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-10, 10), st.floats(0.1, 5.0)), max_size=12))
 def test_pooling_gives_the_same_as_its_slow_twin(pairs: list[tuple[float, float]]) -> None:
     values, weights = [v for v, _ in pairs], [w for _, w in pairs]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant_ranker.comparisons import comparisons
@@ -171,6 +171,7 @@ def test_a_slow_flood_is_held_by_the_day() -> None:
     assert int(counted.sum()) == 200
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(-1, 3), st.floats(0, 4 * DAY_S))),
     st.integers(1, 4),
@@ -233,6 +234,7 @@ def test_the_persons_own_word_is_never_cut_and_counts_as_heard_before() -> None:
     assert totals == pytest.approx([300.0, 900.0, 400.0])
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(-2, 4), st.floats(0, 50), st.floats(0, 5 * DAY_S)), min_size=1),
     st.floats(0.05, 0.9),
