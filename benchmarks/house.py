@@ -61,7 +61,7 @@ def running(home: Path) -> Iterator[Client]:
 def wait_for_embedder(client: Client, timeout_s: float = 120.0) -> None:
     """Return when a recall ranks by vectors too; the first start of a machine exports the model."""
     deadline = time.monotonic() + timeout_s
-    while client.recall(RecallRequest(query="is the embedder ready?")).warnings:
+    while client.recall(RecallRequest(query="is the embedder ready?", min_relevance=0.0)).warnings:
         if time.monotonic() > deadline:
             raise TimeoutError(f"no embedder after {timeout_s:g} s: {client.status().models}")
         time.sleep(0.2)
