@@ -174,12 +174,13 @@ async def test_the_sdks_client_is_served_over_stdio(daemon: Path, api: Client, m
 async def test_a_client_over_http_outlives_the_daemon(home: Path, mode: str) -> None:
     lifecycle.start(home, timeout_s=30, env=environment(home))
     async with connected(home, mode) as client:
-        await client.call_tool("remember", {"content": "before"})
+        await client.call_tool("remember", {"content": "The plumber mended the copper pipe"})
         lifecycle.stop(home)
         lifecycle.start(home, timeout_s=30, env=environment(home))
-        found = await client.call_tool("recall", {"query": "before"})
+        found = await client.call_tool("recall", {"query": "who mended the pipe"})
     assert found.structured_content is not None
-    assert [item["content"] for item in found.structured_content["results"]] == ["before"]
+    contents = [item["content"] for item in found.structured_content["results"]]
+    assert contents == ["The plumber mended the copper pipe"]
 
 
 def test_over_tcp_the_owner_of_the_token_is_the_agent_whatever_the_client_calls_itself(home: Path) -> None:

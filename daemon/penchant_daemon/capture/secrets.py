@@ -93,8 +93,13 @@ class SecretMasker:
             scanner = self._loaded()
             if scanner is not None:
                 spans.extend(_scanner_spans(scanner, data))
+        return self._masked_spans(text, spans)
+
+    def _masked_spans(self, text: str, spans: list[Span]) -> Masked:
+        """The text with these spans of its UTF-8 bytes replaced, and counted."""
         if not spans:
             return Masked(text)
+        data = text.encode("utf-8", "surrogatepass")
         parts: list[bytes] = []
         kinds: Counter[str] = Counter()
         at = 0
@@ -112,9 +117,9 @@ class SecretMasker:
         as a whole (`[secret:unchecked]`)."""
         if self._is_settled or not self._enabled or not _may_hold_key(text):
             return self.mask(text)
-        kept = _KEY_SIZED.sub(MARK.format(kind="unchecked"), text)
-        masked = self.mask(kept)
-        return Masked(masked.text, Counter(unchecked=len(_KEY_SIZED.findall(text))) + Counter(masked.kinds))
+        words, n_unchecked = _KEY_SIZED.subn(MARK.format(kind="unchecked"), text)
+        masked = self._masked_spans(words, list(own_spans(words.encode("utf-8", "surrogatepass"), True)))
+        return Masked(masked.text, Counter(unchecked=n_unchecked) + Counter(masked.kinds))
 
     def mask_json(self, value: Json) -> tuple[Json, Mapping[str, int]]:
         """A JSON value with the secrets of all its strings masked; a field's name counts as context.

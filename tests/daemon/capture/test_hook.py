@@ -228,7 +228,7 @@ def n_spooled(env: dict[str, str]) -> int:
     return len(list((Path(env["PENCHANT_HOME"]) / "spool").glob("*.json")))
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+def wait_for(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     """Until a process that nobody waits for has done its work."""
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -456,7 +456,6 @@ def test_a_daemon_that_loads_its_detectors_logs_in_order(free_env: dict[str, str
     with Client(home, agent="test", autostart=False) as client:
         wait_for(lambda: client.status().counts.events >= 5)
         assert [event.kind for event in said_in(client, "cold")] == IN_ORDER
-    assert hook_log(env) == ""
 
 
 def test_a_daemon_that_stands_still_for_a_while_logs_in_order(daemon: Daemon) -> None:
@@ -505,6 +504,13 @@ def test_events_of_a_daemon_that_cannot_start_wait_in_the_spool(free_env: dict[s
         wait_for(lambda: client.status().counts.events == 1)
         assert said_in(client, "s1")[0].content == 'kept, password="[secret:password]"'
     wait_for(lambda: not list((home / "spool").iterdir()))
+
+
+def test_what_is_spooled_while_the_daemon_runs_is_logged_without_another_hook(daemon: Daemon) -> None:
+    call_ = call(claude("Stop", session_id="late", last_assistant_message="too late for the line"))
+    hook.spool(daemon.home, call_.host, call_.events)
+    wait_for(lambda: not list((daemon.home / "spool").iterdir()))
+    assert [event.content for event in said_in(daemon.client, "late")] == ["too late for the line"]
 
 
 def test_a_stale_socket_and_an_unwritable_home_do_not_reach_the_assistant(free_env: dict[str, str]) -> None:
