@@ -306,9 +306,7 @@ class _Run:
         deadline = time.monotonic() + LEARN_TIMEOUT_S
         while (ranks := client.ranker()).n_outcomes_learned < n_outcomes:
             if ranks.state in ("failed", "off") or time.monotonic() > deadline:
-                raise EvaluationError(
-                    f"ranking did not learn: {ranks.state}, {ranks.detail}", "penchant logs"
-                )
+                raise EvaluationError(f"ranking did not learn: {ranks.state}, {ranks.detail}")
             if self.is_ended.wait(LOOK_S):
                 raise _Ended
 
