@@ -236,7 +236,7 @@ def recalibrated(model: RelevanceModel, cases: Sequence[JudgedRelevance]) -> Rel
     if is_right.all() or not is_right.any():
         return None
     n = len(cases) - max(len(cases) // 5, 10)
-    if is_right[:n].all() or not is_right[:n].any():
+    if n < MIN_CASES or is_right[:n].all() or not is_right[:n].any():
         return None
     earlier = replace(calibrate(("odds",), odds[:n], is_right[:n]), curve=())
     before = np.array([case.relevance for case in cases[n:]])

@@ -115,10 +115,12 @@ def test_background_work_pauses_on_battery_unless_the_config_says_otherwise(
             return plugged
 
     monkeypatch.setattr(psutil, "sensors_battery", Sensed, raising=False)
-    limits = Limits(tmp_path, Caps())
+    roomy = Caps(ram_daemon_mb=100_000)  # the tests' own process is no daemon
+    limits = Limits(tmp_path, roomy)
     assert "limits.pause_on_battery" in (limits.why_paused() or "")
     limits.check_write(100)  # what is said is logged all the same
-    assert Limits(tmp_path, Caps(pause_on_battery=False)).why_paused() is None
+    careless = roomy.model_copy(update={"pause_on_battery": False})
+    assert Limits(tmp_path, careless).why_paused() is None
     for plugged in (True, None):  # None: the system does not know
         battery["power_plugged"] = plugged
         for _ in range(10):

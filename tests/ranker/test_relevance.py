@@ -169,3 +169,10 @@ def test_too_few_outcomes_or_none_that_help_change_nothing() -> None:
     assert recalibrated(shipped(), [JudgedRelevance(0.5, True)] * 200) is None
     upside_down = [JudgedRelevance(1.0 - case.relevance, case.is_right) for case in cases(400, 1.0)]
     assert recalibrated(shipped(), upside_down) is None
+
+
+@pytest.mark.parametrize("n", range(48, 66))
+def test_any_number_of_verdicts_of_both_kinds_is_learned_from_or_waited_for(n: int) -> None:
+    judged = [JudgedRelevance(0.5, i % 5 > 0) for i in range(n)]
+    assert n > 60 or recalibrated(shipped(), judged) is None
+    recalibrated(shipped(), judged)
