@@ -5,6 +5,7 @@ Standard library only: clients import this to start a daemon and must not wait f
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -15,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from penchant_daemon.errors import HomeError, LockHeld, StartError
 from penchant_daemon.home import MAX_SOCKET_PATH_BYTES, socket_path
 
 LOCK_NAME = "penchant.lock"
+START_LOCK_NAME = "start.lock"
 LOG_NAME = "daemon.log"
 STARTUP_LOG_NAME = "startup.log"
 START_TIMEOUT_S = 10.0
@@ -236,6 +238,43 @@ def start(
         return False
     prepare_home(home, repair=False)
     deadline = time.monotonic() + timeout_s
+    with _starting(home, deadline, timeout_s):
+        if owner(home) is not None and accepts(home):
+            return False  # whoever was before us has started it
+        return _start(home, tcp_port, deadline, timeout_s, env)
+
+
+@contextlib.contextmanager
+def _starting(home: Path, deadline: float, timeout_s: float) -> Iterator[None]:
+    """One starter at a time: twenty assistants that open at once would else load twenty daemons to keep one.
+
+    :raises StartError: another start is still under way at the deadline.
+    :raises HomeError: the lock file cannot be made.
+    """
+    path = home / START_LOCK_NAME
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise HomeError(f"{path} cannot be opened: {error.strerror}", _home_hint(home)) from error
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    message = f"another start of the daemon was not done after {timeout_s:g} s"
+                    raise StartError(message, _log_hint()) from None
+                time.sleep(_POLL_S)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _start(
+    home: Path, tcp_port: int | None, deadline: float, timeout_s: float, env: Mapping[str, str] | None
+) -> bool:
+    """Start one now, and wait; see `start`."""
     ready_read, ready_write = os.pipe()
     arguments = [
         sys.executable,
