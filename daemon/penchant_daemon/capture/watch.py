@@ -223,8 +223,11 @@ class Watcher:
                     # What was written between the first look and the system's watches.
                     has_begun = True
                     self._catch_up(places, stop)
+                gone = {Path(path) for change, path in changed if change is watchfiles.Change.deleted}
                 self._round(places, polled, {Path(path) for _, path in changed}, stop)
                 if tuple(place.root for place in places if place.root.is_dir()) != folders:
+                    return
+                if any(path.is_dir() for path in gone):  # back at once: its watch went with the old folder
                     return
         except OSError as error:  # the system has no watches left
             self._note(f"changes are looked for every {RESCAN_S:g} s only: {error}")
@@ -242,10 +245,15 @@ class Watcher:
         dirty: dict[Source, None] = {}
         for path in sorted(changed):
             for place in places:
-                if path.is_relative_to(place.root):
-                    source = self._source_of(place, path)
-                    if source is not None:
-                        dirty[source] = None
+                if not path.is_relative_to(place.root):
+                    continue
+                if (source := self._source_of(place, path)) is not None:
+                    dirty[source] = None
+                elif path.is_dir():
+                    # Files written before the system watched a new folder are never reported.
+                    dirty |= dict.fromkeys(
+                        found for found in sources_in(place) if found.path.is_relative_to(path)
+                    )
         for place in polled:
             if self._has_changed(place.root) and (source := self._source_of(place, place.root)) is not None:
                 dirty[source] = None

@@ -147,6 +147,18 @@ def test_whole_folder_that_is_deleted_and_comes_back_is_followed_again(followed:
     followed.wait_for(lambda: "Back again" in followed.messages("other"))
 
 
+def test_files_that_come_together_with_their_new_folders_are_all_followed(followed: Followed) -> None:
+    write_lines(_log(followed.home), claude_session())
+    followed.follow(assistants=["claude-code"])
+    followed.wait_for(lambda: "Done." in followed.messages())
+    names = [f"fresh-{number}" for number in range(40)]
+    projects = followed.home / ".claude" / "projects"
+    for name in names:
+        line = claude_line("user", f"{name}-1", f"Hello from {name}", sessionId=name)
+        write_lines(projects / f"-srv-{name}" / name / "deep" / f"{name}.jsonl", [line])
+    followed.wait_for(lambda: all(followed.messages(name) == [f"Hello from {name}"] for name in names))
+
+
 def test_database_that_changes_in_place_is_looked_at(followed: Followed) -> None:
     script = (
         "PRAGMA journal_mode = WAL;"
