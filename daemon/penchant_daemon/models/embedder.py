@@ -1,12 +1,14 @@
 """
 Text to vectors, by onnxruntime and tokenizers only: torch is never imported in the daemon.
 
-One session serves both recall and indexing. It runs on the calling thread (no thread pool), so that the
-indexer's idle priority holds for its share and a query never waits in a queue behind it.
+Texts are encoded by the float network, questions by one with 8-bit weights, which takes half the time. Both run on
+the calling thread (no thread pool), so that the indexer's idle priority holds for its share and a query never waits
+in a queue behind it.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant_daemon.models.errors import ModelCorrupt, ModelMissing
-from penchant_daemon.models.export import MODEL_FILE, TOKENIZER_FILE
+from penchant_daemon.models.export import MODEL_FILE, QUESTION_FILE, TOKENIZER_FILE
 from penchant_daemon.models.onnx_store import Export
 from penchant_ranker import MAX_TOKENS, TOKEN_BITS, ContentTokens, QueryTokens, content_tokens
 
@@ -112,7 +114,8 @@ class OnnxEmbedder:
                 f"{error.name} is not installed", "pip install onnxruntime tokenizers"
             ) from error
         self._export = export
-        options = ort.SessionOptions()
+        self._folder = folder
+        self._options = options = ort.SessionOptions()
         # Two threads gain 6 % on a query, and cost the priority of the indexer's own thread.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -123,18 +126,42 @@ class OnnxEmbedder:
             ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         )  # the rest is in the file
         options.log_severity_level = 3
+        self._lock = threading.Lock()
+        self._texts: Any = None
+        if export.question_sha256 is None:
+            self._questions = self._of_texts()
+        else:
+            self._questions = self._loaded(QUESTION_FILE)
         try:
-            self._session = ort.InferenceSession(
-                str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"]
-            )
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-        except Exception as error:  # noqa: BLE001 - both libraries raise bare or private types
-            raise ModelCorrupt(
-                f"the exported model in {folder} can't be loaded: {error}", f"delete {folder} and start again"
-            ) from error
+        except Exception as error:  # noqa: BLE001 - the library raises bare types
+            raise self._corrupt(error) from error
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(export.max_tokens)
         self._max_chars = export.max_tokens * _MAX_CHARS_PER_TOKEN
+
+    def _loaded(self, file: str) -> Any:
+        import onnxruntime as ort
+
+        try:
+            return ort.InferenceSession(
+                str(self._folder / file), self._options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # noqa: BLE001 - the library raises private types
+            raise self._corrupt(error) from error
+
+    def _of_texts(self) -> Any:
+        """The float network, loaded when the first text comes: who only asks never pays for it."""
+        with self._lock:
+            if self._texts is None:
+                self._texts = self._loaded(MODEL_FILE)
+            return self._texts
+
+    def _corrupt(self, error: Exception) -> ModelCorrupt:
+        return ModelCorrupt(
+            f"the exported model in {self._folder} can't be loaded: {error}",
+            f"delete {self._folder} and start again",
+        )
 
     @property
     def name(self) -> str:
@@ -182,7 +209,9 @@ class OnnxEmbedder:
         tokens: list[Floats] = [np.zeros((0, self.hidden), dtype=np.float32)] * len(texts)
         for batch in _passes([len(text.ids) for text in texts]):
             outputs = self._run(
-                [texts[i].ids for i in batch], ["pooled", "h3", "signs"] + ["tokens"] * with_tokens
+                self._of_texts(),
+                [texts[i].ids for i in batch],
+                ["pooled", "h3", "signs"] + ["tokens"] * with_tokens,
             )
             pooled[batch], h3[batch] = outputs[0], outputs[1]
             for row, i in enumerate(batch):
@@ -198,7 +227,7 @@ class OnnxEmbedder:
     def encode_question(self, text: str) -> QueryEncoding:
         """The vector and the tokens of a question, from one pass on the calling thread."""
         ids, content = self._cut(self._export.query_prompt, text, self.max_tokens)
-        pooled, signs = self._run([ids], ["pooled", "signs"])
+        pooled, signs = self._run(self._questions, [ids], ["pooled", "signs"])
         bits = np.packbits(signs[0, content.places], axis=1)
         return QueryEncoding(pooled.reshape(-1), QueryTokens(bits, content.word_of, content.words))
 
@@ -210,14 +239,14 @@ class OnnxEmbedder:
         content = content_tokens(whole[len(prompt) :], spans, limit)
         return np.asarray(cut.ids, dtype=np.int64), content
 
-    def _run(self, rows: Sequence[Ints], outputs: list[str]) -> list[NDArray[Any]]:
+    def _run(self, session: Any, rows: Sequence[Ints], outputs: list[str]) -> list[NDArray[Any]]:
         width = max(len(row) for row in rows)
         ids = np.full((len(rows), width), self._export.pad_id, dtype=np.int64)
         mask = np.zeros((len(rows), width), dtype=np.int64)
         for i, row in enumerate(rows):
             ids[i, : len(row)] = row
             mask[i, : len(row)] = 1
-        found: list[NDArray[Any]] = self._session.run(outputs, {"input_ids": ids, "attention_mask": mask})
+        found: list[NDArray[Any]] = session.run(outputs, {"input_ids": ids, "attention_mask": mask})
         return found
 
 

@@ -12,7 +12,8 @@ the daemon must never pay. The network that is written has four outputs, all fro
   over everyday texts of our own, turned by a fixed rotation, above 0 or not.
 
 Afterwards onnxruntime fuses the graph and moves the weights to `weights.bin`, which is mapped into memory
-when loaded: rows of the vocabulary that no text used then cost no RAM.
+when loaded: rows of the vocabulary that no text used then cost no RAM. A second network with 8-bit weights encodes
+questions (`quantise`); where a model's vectors do not survive that, there is none, and the first one does both.
 """
 
 from __future__ import annotations
@@ -29,16 +30,21 @@ from numpy.typing import NDArray
 
 from penchant_daemon.models.everyday import EVERYDAY
 from penchant_daemon.models.parent import die_with
+from penchant_daemon.models.quantise import quantise
 from penchant_ranker import TOKEN_BITS, content_tokens
 
 __all__ = ["export"]
 
 MODEL_FILE = "model.onnx"
+QUESTION_FILE = "question.onnx"
 WEIGHTS_FILE = "weights.bin"
 TOKENIZER_FILE = "tokenizer.json"
 DETAILS_FILE = "details.json"
 
 MIN_COSINE = 0.9999
+#: Between a question's vectors of both networks, at worst. MiniLM has 0.97 on "ok" and 0.99 on sentences, and finds
+#: as much by it (LoCoMo dev recall@10 0.834 for 0.836).
+MIN_QUESTION_COSINE = 0.95
 PROBES = (
     "Please always run the tests with pytest.",
     "Melanie (1:56 pm on 8 May, 2023): I painted a lake sunrise last year! It's special to me.",
@@ -53,7 +59,7 @@ _ROTATION_SEED = 0
 
 def export(source: Path, target: Path) -> None:
     """
-    Writes `model.onnx`, `weights.bin`, `tokenizer.json` and `details.json` into the directory `target`.
+    Writes `model.onnx`, `weights.bin`, `question.onnx`, `tokenizer.json` and `details.json` into `target`.
 
     :raises RuntimeError: the written model disagrees with the original (cosine below 0.9999 on a probe).
     """
@@ -119,6 +125,10 @@ def export(source: Path, target: Path) -> None:
         )
     _optimise(raw, target)
     raw.unlink()
+    everyday = tokenizer(list(EVERYDAY), truncation=True, max_length=max_tokens)["input_ids"]
+    quantise(
+        target / MODEL_FILE, target / QUESTION_FILE, [np.asarray(row, dtype=np.int64) for row in everyday]
+    )
 
     prompts = {key: text or "" for key, text in (model.prompts or {}).items()}
     default = prompts.get(model.default_prompt_name or "", "")
@@ -130,6 +140,7 @@ def export(source: Path, target: Path) -> None:
         "query_prompt": prompts.get("query") or default,
         "document_prompt": prompts.get("document") or prompts.get("passage") or default,
         "min_cosine": _check(model, target, max_tokens),
+        "question_cosine": _check_questions(target, max_tokens),
     }
     (target / DETAILS_FILE).write_text(json.dumps(details, indent=1) + "\n", encoding="utf-8")
 
@@ -186,15 +197,11 @@ def _optimise(raw: Path, target: Path) -> None:
 def _check(model: Any, target: Path, max_tokens: int) -> float:
     """The smallest cosine between the original's vectors and the export's, over the probes."""
     import onnxruntime as ort
-    from tokenizers import Tokenizer
 
     model.max_seq_length = max_tokens
     originals = model.encode(list(PROBES), prompt="", normalize_embeddings=True)
     session = ort.InferenceSession(str(target / MODEL_FILE), providers=["CPUExecutionProvider"])
-    tokenizer = Tokenizer.from_file(str(target / TOKENIZER_FILE))
-    tokenizer.enable_truncation(max_tokens)
-    tokenizer.no_padding()
-    rows = [tokenizer.encode(probe).ids for probe in PROBES]
+    rows = _probes(target, max_tokens)
     ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
     mask = np.zeros_like(ids)
     for i, row in enumerate(rows):
@@ -211,6 +218,36 @@ def _check(model: Any, target: Path, max_tokens: int) -> float:
     if worst < MIN_COSINE:
         raise RuntimeError(f"the exported model differs from the original: cosine {worst:.6f} < {MIN_COSINE}")
     return worst
+
+
+def _check_questions(target: Path, max_tokens: int) -> float | None:
+    """The smallest cosine between both networks' vectors; None where it is too small, and the second is removed."""
+    import onnxruntime as ort
+
+    both = [
+        ort.InferenceSession(str(target / file), providers=["CPUExecutionProvider"])
+        for file in (MODEL_FILE, QUESTION_FILE)
+    ]
+    worst = 1.0
+    for row in _probes(target, max_tokens):
+        ids = np.array([row], dtype=np.int64)
+        fed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        one, other = (session.run(["pooled"], fed)[0][0] for session in both)
+        worst = min(worst, float(one @ other)) if np.isfinite(other).all() else -1.0
+    if worst >= MIN_QUESTION_COSINE:
+        return round(worst, 6)
+    (target / QUESTION_FILE).unlink()
+    return None
+
+
+def _probes(target: Path, max_tokens: int) -> list[list[int]]:
+    """The token ids of each probe."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(target / TOKENIZER_FILE))
+    tokenizer.enable_truncation(max_tokens)
+    tokenizer.no_padding()
+    return [tokenizer.encode(probe).ids for probe in PROBES]
 
 
 def main() -> int:

@@ -20,7 +20,13 @@ from pathlib import Path
 import penchant_daemon
 import penchant_ranker
 from penchant_daemon.models.errors import ExportFailed, ModelCorrupt
-from penchant_daemon.models.export import DETAILS_FILE, MODEL_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from penchant_daemon.models.export import (
+    DETAILS_FILE,
+    MODEL_FILE,
+    QUESTION_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+)
 from penchant_daemon.models.files import (
     check_sha256,
     exclusive,
@@ -32,19 +38,24 @@ from penchant_daemon.models.files import (
 __all__ = ["Export", "find_or_export"]
 
 MANIFEST_FILE = "manifest.json"
-EXPORT_FORMAT = 3  # raise it when `export.py` writes something else; older exports are then made anew
+EXPORT_FORMAT = 4  # raise it when `export.py` writes something else; older exports are then made anew
 EXPORT_TIMEOUT_S = 300.0  # takes 8 s for MiniLM on 2 busy cores; larger models have more weights to write
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What the manifest says about an exported embedder."""
+    """What the manifest says about an exported embedder.
+
+    :param question_sha256: of the network with 8-bit weights that encodes questions; None where `model.onnx` does.
+    :param question_cosine: how near its vectors come to those of `model.onnx`, at least.
+    """
 
     name: str
     source_sha256: str
     revision: str
     model_sha256: str
     weights_sha256: str
+    question_sha256: str | None
     tokenizer_sha256: str
     dim: int
     hidden: int
@@ -53,6 +64,7 @@ class Export:
     query_prompt: str
     document_prompt: str
     min_cosine: float
+    question_cosine: float | None
     format: int = EXPORT_FORMAT
 
 
@@ -113,6 +125,8 @@ def _read(folder: Path, source_sha256: str) -> Export | None:
         WEIGHTS_FILE: found.weights_sha256,
         TOKENIZER_FILE: found.tokenizer_sha256,
     }
+    if found.question_sha256 is not None:
+        recorded[QUESTION_FILE] = found.question_sha256
     try:
         intact = all(sha256_of(folder / file) == sha256 for file, sha256 in recorded.items())
     except OSError:
@@ -164,6 +178,7 @@ def _write_manifest(folder: Path, name: str, source_sha256: str, revision: str) 
         revision=revision,
         model_sha256=sha256_of(folder / MODEL_FILE),
         weights_sha256=sha256_of(folder / WEIGHTS_FILE),
+        question_sha256=sha256_of(folder / QUESTION_FILE) if (folder / QUESTION_FILE).exists() else None,
         tokenizer_sha256=sha256_of(folder / TOKENIZER_FILE),
         **details,
     )

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from penchant_daemon.config import Config, Models
 from penchant_daemon.models import ModelCorrupt, ModelMissing, OnnxEmbedder, open_embedder
 from penchant_daemon.models.catalogue import PACKAGED
 from penchant_daemon.models.embedder import MAX_TOKENS_PER_PASS, _passes
-from penchant_daemon.models.export import rotation
-from penchant_daemon.models.onnx_store import find_or_export
+from penchant_daemon.models.export import MODEL_FILE, QUESTION_FILE, _check_questions, rotation
+from penchant_daemon.models.onnx_store import Export, find_or_export
 from penchant_daemon.models.open import embedder_key, onnx_cache_dir
 from penchant_ranker import MAX_TOKENS, TOKEN_BITS
 
@@ -55,7 +57,7 @@ def test_a_text_has_the_same_vector_alone_and_in_any_batch(embedder: OnnxEmbedde
         assert float(alone.pooled[0] @ together.pooled[i]) > 0.99999
         assert together.tokens[i].shape == (len(together.cut[i].ids), 384)
         assert np.allclose(alone.tokens[0], together.tokens[i], atol=1e-4)
-    assert float(embedder.encode_query(texts[5]) @ together.pooled[5]) > 0.99999
+    assert float(embedder.encode_query(texts[5]) @ together.pooled[5]) > 0.98
 
 
 def test_no_texts_give_empty_arrays_of_the_right_width(embedder: OnnxEmbedder) -> None:
@@ -100,16 +102,19 @@ def test_content_tokens_are_kept_as_the_signs_of_their_turned_vectors(embedder: 
     assert [second[j] for j in estimates.argmax(axis=1)[[painted, cooked]]] == ["painting", "cooking"]
 
 
-def test_a_question_s_tokens_come_with_its_vector_and_equal_those_of_the_same_text(
+def test_a_question_s_tokens_come_with_its_vector_and_are_near_those_of_the_same_text(
     embedder: OnnxEmbedder,
 ) -> None:
+    """Questions are encoded with 8-bit weights, texts in float."""
     text = "Which ceramics did she paint?"
     asked, stored = embedder.encode_question(text), embedder.encode([text])
-    assert float(asked.pooled @ stored.pooled[0]) > 0.99999
+    assert float(asked.pooled @ stored.pooled[0]) > 0.98
     assert asked.tokens.words == ("ceramics", "paint")
     assert asked.tokens.word_of.tolist() == sorted(asked.tokens.word_of.tolist())
     differing = np.bitwise_count(asked.tokens.bits ^ stored.bits[0]).sum(axis=1)
-    assert differing.max() <= 4  # of 384: a value next to 0 may fall to either side
+    assert (
+        differing.max() <= 30
+    )  # of 384: a value near 0 may fall to either side; between two tokens, 192 differ
     assert len(embedder.encode_question("?").tokens.bits) == 0
 
 
@@ -135,6 +140,31 @@ def test_the_export_agrees_with_sentence_transformers_and_says_so_in_its_manifes
     manifest = json.loads((home / "models" / embedder_key(Config(), home) / "manifest.json").read_text())
     assert manifest["min_cosine"] >= 0.9999
     assert manifest["source_sha256"] == PACKAGED[0].sha256
+    assert 0.95 <= manifest["question_cosine"] < 1.0
+
+
+def test_a_model_whose_questions_lose_too_much_in_8_bits_is_asked_in_float(
+    tmp_path: Path, home: Path, embedder: OnnxEmbedder
+) -> None:
+    folder = home / "models" / embedder.name
+    for file in folder.iterdir():
+        shutil.copy(file, tmp_path)
+    (tmp_path / QUESTION_FILE).write_bytes((tmp_path / MODEL_FILE).read_bytes())
+    assert _check_questions(tmp_path, 256) == 1.0
+    network = onnx.load(str(folder / QUESTION_FILE), load_external_data=False)
+    steps = [tensor for tensor in network.graph.initializer if tensor.name.endswith("_step")]
+    assert len(steps) == 36
+    for tensor in steps[::2]:
+        tensor.raw_data = (np.frombuffer(tensor.raw_data, dtype=np.float32) * 3).tobytes()
+    (tmp_path / QUESTION_FILE).write_bytes(network.SerializeToString())
+    assert _check_questions(tmp_path, 256) is None
+    assert not (tmp_path / QUESTION_FILE).exists()
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    in_float = OnnxEmbedder(
+        Export(**{**manifest, "question_sha256": None, "question_cosine": None}), tmp_path
+    )
+    text = "Which ceramics did she paint?"
+    assert float(in_float.encode_query(text) @ embedder.encode([text]).pooled[0]) > 0.99999
 
 
 def test_the_daemon_side_never_imports_torch(home: Path, embedder: OnnxEmbedder) -> None:
@@ -163,9 +193,10 @@ def test_a_second_data_directory_starts_from_the_cache(tmp_path: Path, embedder:
     assert float(other.encode_query("hello") @ embedder.encode_query("hello")) > 0.999999
 
 
-def test_a_damaged_export_is_replaced(tmp_path: Path, embedder: OnnxEmbedder) -> None:
+@pytest.mark.parametrize("file", ["weights.bin", "question.onnx"])
+def test_a_damaged_export_is_replaced(tmp_path: Path, embedder: OnnxEmbedder, file: str) -> None:
     first = open_embedder(Config(), tmp_path)
-    weights = tmp_path / "models" / first.name / "weights.bin"
+    weights = tmp_path / "models" / first.name / file
     damaged = bytearray(weights.read_bytes())
     damaged[len(damaged) // 2] ^= 0xFF
     weights.unlink()  # it may be a hard link: the cache's copy stays whole

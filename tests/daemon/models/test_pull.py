@@ -331,8 +331,10 @@ def test_another_embedder_is_pulled_exported_and_used(tmp_path: Path) -> None:
     embedder = open_embedder(settings, tmp_path)
     assert embedder.name == "someone--embedder-53aa5117"
     plain = embedder.encode(["query: where is it", "where is it"]).pooled
-    assert float(embedder.encode_query("where is it") @ plain[0]) > 0.9999  # with the model's own prefix
-    assert float(embedder.encode_query("where is it") @ plain[1]) < 0.9999
+    with_prefix, without = plain @ embedder.encode_query(
+        "where is it"
+    )  # questions have the model's own prefix
+    assert with_prefix > 0.98 > without
 
 
 def test_the_command_line_lists_pulls_and_chooses(
