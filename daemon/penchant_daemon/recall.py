@@ -30,6 +30,7 @@ from penchant_daemon.models import Embedder, ModelError
 from penchant_daemon.rankers import Rankers
 from penchant_daemon.relevances import RELEVANCE, Relevances
 from penchant_store import (
+    FeatureTable,
     ImpressionItem,
     IndexSnapshot,
     ItemFilter,
@@ -65,11 +66,10 @@ N_COUNTERFACTUALS = 3
 #: Of texts that the indexer has not reached yet, so many may be looked at.
 MAX_FRESH = 50
 
-_NAMES = [feature.name for feature in ranker.FEATURES]
+_NAMES = tuple(feature.name for feature in ranker.FEATURES)
 #: Which feature says how near a text's own words are, by whether there are token vectors.
 _NEARNESS = {True: _NAMES.index("tokens"), False: _NAMES.index("words")}
 
-_MEMORY_KINDS = ("fact", "decision", "procedure", "note")
 _MODEL_NAMES = re.compile(
     r"\b(?:claude|chatgpt|gpt|gemini|copilot|cursor|codex|opencode|llama|assistant)\b", re.IGNORECASE
 )
@@ -169,10 +169,10 @@ class Recall:
             )
         visible = self._visible(snapshot, asked)
         if self.embedder is None:
-            found = self._by_words(asked, snapshot)
+            found = self._by_words(asked, snapshot, visible)
             meant = self._meant(snapshot, asked.query, warnings)
         else:
-            by_words = self._threads.submit(self._by_words, asked, snapshot)
+            by_words = self._threads.submit(self._by_words, asked, snapshot, visible)
             meant = self._meant(snapshot, asked.query, warnings)
             found = by_words.result()
         pool = self._pool(snapshot, visible, people, asked, found, meant)
@@ -267,28 +267,23 @@ class Recall:
 
     # ---- candidates
 
-    def _by_words(self, asked: _Question, snapshot: IndexSnapshot) -> _Found:
+    def _by_words(self, asked: _Question, snapshot: IndexSnapshot, visible: Bools) -> _Found:
         """Candidates by full text, by fragments and by character pairs; runs beside the embedding."""
         query, store, n = asked.query, self._store, asked.n_seeds
         words = query.words
         also = dict.fromkeys(w for alias in query.aliases for w in alias.words if w not in words)
-        found = [store.candidates_by_words((*words, *also), n, asked.where).items] if words else []
+        found = [store.candidates_by_words((*words, *also), n, visible, snapshot).items] if words else []
         if query.name_words and query.words != query.name_words:
             # Turns say who speaks; a memory names the person in its text.
-            kept = ItemFilter(
-                project=asked.where.project,
-                agent=asked.where.agent,
-                as_of=asked.where.as_of,
-                statuses=asked.where.statuses,
-                kinds=_MEMORY_KINDS,
-            )
-            found.append(store.candidates_by_words((*words, *query.name_words), n // 2, kept).items)
+            is_memory = visible & (snapshot.role[: len(visible)] == 0)
+            named = (*words, *query.name_words)
+            found.append(store.candidates_by_words(named, n // 2, is_memory, snapshot).items)
         literal = (*query.fragments, *_unknown_words(query, snapshot))
         if literal:
-            found.insert(0, store.candidates_by_trigrams(literal, n, asked.where).items)
+            found.insert(0, store.candidates_by_trigrams(literal, n, visible, snapshot).items)
         parts = [run[i : i + 3] for run in query.unspaced for i in range(len(run) - 2)][:32]
         if parts:
-            found.append(store.candidates_by_trigrams(parts, n, asked.where).items)
+            found.append(store.candidates_by_trigrams(parts, n, visible, snapshot).items)
         if query.unspaced:
             found.append(_by_stems(query, snapshot, n * 2))
         return _Found(_in_turn(found), literal)
@@ -376,9 +371,8 @@ class Recall:
         """What is ranked: the best by words and by vector, what the asking session said last, then the turns next to
         the best, then one further."""
         n_seeds = asked.n_seeds
-        by_words = found.items[found.items <= snapshot.n]
-        by_words = by_words[visible[by_words]]
-        lists = [by_words]
+        by_words = found.items
+        lists = [by_words[visible[by_words]]]
         if cosine is not None:
             seen = np.where(visible, cosine, np.float32(-2.0))
             top = np.argpartition(seen, -n_seeds)[-n_seeds:] if n_seeds < len(seen) else np.arange(len(seen))
@@ -518,27 +512,23 @@ class Recall:
         ranking = ranked.ranking
         places = [place for place, _, _ in shown]
         passed = [place for place in range(min(len(ranked.items), N_LEARNED_FROM)) if place not in places]
-        ids = [record.id for _, record, _ in shown]
-        others = (
-            {record.item: record.id for record in self._store.records(ranked.items[passed])} if passed else {}
-        )
-        passed = [place for place in passed if int(ranked.items[place]) in others]
-        names = [f.name for f in ranker.FEATURES]
-        rows = ranking.scaled[[*places, *passed]].round(4).tolist()
-        chances = ranker.propensity(np.arange(1, len(rows) + 1))
+        others = dict(zip(passed, self._store.ids(ranked.items[passed]), strict=True))
+        passed = [place for place in passed if others[place]]  # the others were erased a moment ago
+        ids = [*(record.id for _, record, _ in shown), *(others[place] for place in passed)]
+        kept = np.array([*places, *passed], dtype=np.int64)
+        relevance = ranked.shipped.results[kept]
+        values = np.column_stack((ranking.scaled[kept], relevance)).astype(np.float32).round(4)
         items = tuple(
-            ImpressionItem(
-                id=ids[i] if i < len(ids) else others[int(ranked.items[place])],
-                rank=i + 1,
-                score=float(ranking.scores[place]),
-                features={
-                    **dict(zip(names, rows[i], strict=True)),
-                    RELEVANCE: round(float(ranked.shipped.results[place]), 4),
-                },
-                is_shown=i < len(ids),
-                propensity=float(chances[i]),
+            ImpressionItem(id, i, score, is_shown=i <= len(shown), propensity=chance)
+            for i, (id, score, chance) in enumerate(
+                zip(
+                    ids,
+                    ranking.scores[kept].tolist(),
+                    ranker.propensity(np.arange(1, len(kept) + 1)).tolist(),
+                    strict=True,
+                ),
+                1,
             )
-            for i, place in enumerate([*places, *passed])
         )
         impression_id, written = self._store.add_impression(
             NewImpression(
@@ -552,6 +542,7 @@ class Recall:
                 as_of=request.as_of,
                 items=items,
                 model=ranking.model,
+                features=FeatureTable((*_NAMES, RELEVANCE), values),
             )
         )
         written.add_done_callback(_say_if_lost)

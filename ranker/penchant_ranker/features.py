@@ -14,7 +14,7 @@ from .cues import Cue
 from .late import QueryTokens, TokenVectors, estimated, nearness, terms_of, token_weights
 from .query import Query
 from .when import match_ranges
-from .window import answering, group_best, windowed
+from .window import Groups, answering, group_best, windowed
 
 ROLE_USER, ROLE_ASSISTANT, ROLE_OTHER, ROLE_NONE = 1, 2, 3, 0
 
@@ -180,7 +180,7 @@ def features(query: Query, pool: Pool) -> NDArray[np.float32]:
     asked_before = (before >= 0) & asks[before] & (pool.session[c] != 0)
     parts = _word_parts(query, pool)
     own_words = parts.sum(axis=1)
-    groups = np.where(pool.session > 0, pool.session, -1).astype(np.int64)
+    groups = Groups.of(np.where(pool.session > 0, pool.session, -1).astype(np.int64))
     if pool.has_tokens:
         near = _token_parts(query, pool, parts)
         put("tokens_window", windowed(near, pool.around, group_best(near[:-1], groups)[c]))

@@ -5,6 +5,8 @@ Terms are words (scored by BM25) or tokens (scored by nearness): a column each.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,22 +50,38 @@ def answering(
     return np.asarray(np.maximum(own, before).sum(axis=1), dtype=np.float32)
 
 
-def group_best(values: NDArray[np.float32], groups: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Each row replaced by the column-wise best of its group; rows of a negative group stay alone.
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Rows sorted into groups, to be used for several tables.
+
+    :param order: rows in a group, group by group.
+    :param first: where each group starts in `order`.
+    """
+
+    order: NDArray[np.int64]
+    first: NDArray[np.int64]
+
+    @staticmethod
+    def of(groups: NDArray[np.int64]) -> Groups:
+        """The groups of (n,) any integers; rows of a negative number are in none."""
+        rows = np.flatnonzero(groups >= 0)
+        order = rows[np.argsort(groups[rows], kind="stable")]
+        of_row = groups[order]
+        first = np.flatnonzero(np.concatenate((np.ones(len(order[:1]), np.bool_), of_row[1:] != of_row[:-1])))
+        return Groups(order, first)
+
+
+def group_best(values: NDArray[np.float32], groups: Groups) -> NDArray[np.float32]:
+    """Each row replaced by the column-wise best of its group; rows in no group stay alone.
 
     :param values: (n, m).
-    :param groups: (n,) any integers.
 
-    >>> group_best(np.array([[1.0], [3.0], [2.0]], dtype=np.float32), np.array([4, 4, -1])).ravel().tolist()
+    >>> values = np.array([[1.0], [3.0], [2.0]], dtype=np.float32)
+    >>> group_best(values, Groups.of(np.array([4, 4, -1]))).ravel().tolist()
     [3.0, 3.0, 2.0]
     """
     best = values.copy()
-    rows = np.flatnonzero(groups >= 0)
-    if not len(rows):
-        return best
-    order = rows[np.argsort(groups[rows], kind="stable")]
-    sorted_groups = groups[order]
-    first = np.flatnonzero(np.concatenate(([True], sorted_groups[1:] != sorted_groups[:-1])))
-    top = np.maximum.reduceat(values[order], first, axis=0)
-    best[order] = np.repeat(top, np.diff(np.append(first, len(order))), axis=0)
+    if len(groups.order):
+        top = np.maximum.reduceat(values[groups.order], groups.first, axis=0)
+        best[groups.order] = np.repeat(top, np.diff(np.append(groups.first, len(groups.order))), axis=0)
     return best

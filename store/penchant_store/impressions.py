@@ -11,6 +11,7 @@ from penchant_store.connection import Connection, Readers
 from penchant_store.errors import InvalidRecord
 from penchant_store.records import (
     Asked,
+    FeatureTable,
     ImpressionItem,
     ImpressionRecord,
     JudgedImpression,
@@ -34,11 +35,11 @@ def check(impression: NewImpression) -> NewImpression:
 
     :raises InvalidRecord: naming the field.
     """
-    names = {tuple(item.features) for item in impression.items}
-    if len(names) > 1:
-        raise InvalidRecord("items", "must all have the same features")
-    if any("," in name for each in names for name in each):
-        raise InvalidRecord("items", "has a feature with a comma in its name")
+    features = impression.features or _table(impression.items)
+    if features.values.shape != (len(impression.items), len(features.names)):
+        raise InvalidRecord("features", "must have a row for each item and a column for each name")
+    if any("," in name for name in features.names):
+        raise InvalidRecord("features", "has a name with a comma in it")
     if any(not 0.0 < item.propensity <= 1.0 for item in impression.items):
         raise InvalidRecord("items", "has a propensity that is not above 0 and at most 1")
     return NewImpression(
@@ -49,11 +50,23 @@ def check(impression: NewImpression) -> NewImpression:
         as_of=None if impression.as_of is None else times.normalised(impression.as_of, "as_of"),
         items=impression.items,
         model=fields.text(impression.model, "model"),
+        features=features,
     )
 
 
+def _table(items: Sequence[ImpressionItem]) -> FeatureTable:
+    names = dict.fromkeys(tuple(item.features) for item in items) or {(): None}
+    if len(names) > 1:
+        raise InvalidRecord("items", "must all have the same features")
+    (own,) = names
+    values = np.array([list(item.features.values()) for item in items], dtype=np.float32)
+    return FeatureTable(own, values.reshape(len(items), len(own)))
+
+
 def add(connection: Connection, id: str, impression: NewImpression, now: str) -> None:
-    """Stores an impression."""
+    """Stores an impression that was checked."""
+    features = impression.features or _table(impression.items)
+    packed = features.values.astype("<f4")
     number = connection.execute(
         "INSERT INTO impressions (id, created_at, query, agent, session, project, as_of, model, feature_set)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -66,7 +79,7 @@ def add(connection: Connection, id: str, impression: NewImpression, now: str) ->
             impression.project,
             impression.as_of,
             impression.model,
-            _feature_set(connection, impression),
+            _feature_set(connection, features.names),
         ),
     ).lastrowid
     connection.executemany(
@@ -80,15 +93,15 @@ def add(connection: Connection, id: str, impression: NewImpression, now: str) ->
                 float(item.score),
                 int(item.is_shown),
                 float(item.propensity),
-                np.fromiter(item.features.values(), dtype="<f4").tobytes() if item.features else None,
+                row.tobytes() or None,
             )
-            for item in impression.items
+            for item, row in zip(impression.items, packed, strict=True)
         ],
     )
 
 
-def _feature_set(connection: Connection, impression: NewImpression) -> int | None:
-    names = ",".join(impression.items[0].features) if impression.items else ""
+def _feature_set(connection: Connection, own: Sequence[str]) -> int | None:
+    names = ",".join(own)
     if not names:
         return None
     connection.execute("INSERT INTO feature_sets (names) VALUES (?) ON CONFLICT DO NOTHING", (names,))

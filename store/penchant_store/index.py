@@ -136,10 +136,9 @@ class IndexSnapshot:
         own = _numbers(items)
         found = np.zeros((len(own), 2 * radius + 1), dtype=np.int64)
         first, length, place, at = self._windows(own)
-        for column in range(2 * radius + 1):
-            there = place + column - radius
-            is_in = (there >= 0) & (there < length)
-            found[is_in, column] = at(first[is_in], there[is_in])
+        there = place[:, None] + np.arange(-radius, radius + 1)
+        is_in = (there >= 0) & (there < length[:, None])
+        found[is_in] = at(np.broadcast_to(first[:, None], there.shape)[is_in], there[is_in])
         found[:, radius] = own
         found[found > self.n] = 0  # the order of the session may be newer than this snapshot
         return found
@@ -304,6 +303,16 @@ class RecallIndex:
                 vector_columns=self.vectors,
                 _order_of=self._order_of,
             )
+
+    def rows(self, items: npt.ArrayLike) -> list[int]:
+        """(k,) the rows of items: an event's seq, or minus a memory's number; 0 for those there are not."""
+        numbers = _numbers(items)
+        with self._lock:
+            if not self._is_loaded:
+                self._load()
+            known = (numbers > 0) & (numbers <= self._n)
+            rows: list[int] = np.where(known, self._arrays["row"][np.where(known, numbers, 0)], 0).tolist()
+            return rows
 
     def mask(self, snapshot: IndexSnapshot, where: ItemFilter) -> npt.NDArray[np.bool_]:
         """(n + 1,) which items a filter lets through; row 0 never."""

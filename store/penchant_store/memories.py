@@ -270,6 +270,15 @@ def by_row(readers: Readers, rows: Sequence[int]) -> list[MemoryRecord]:
 
 def texts(readers: Readers, rows: Sequence[int]) -> list[str]:
     """The texts of items, in the order given; empty for those that were erased."""
+    return _column(readers, rows, "content")
+
+
+def ids(readers: Readers, rows: Sequence[int]) -> list[str]:
+    """The ids of items, in the order given; empty for those that were erased."""
+    return _column(readers, rows, "id")
+
+
+def _column(readers: Readers, rows: Sequence[int], column: str) -> list[str]:
     found: dict[int, str] = {}
     with readers.lend() as connection:
         for table, key, sign in (("events", "seq", 1), ("memories", "memory", -1)):
@@ -277,11 +286,11 @@ def texts(readers: Readers, rows: Sequence[int]) -> list[str]:
             for start in range(0, len(numbers), 500):
                 part = numbers[start : start + 500]
                 marks = ", ".join("?" * len(part))
-                for number, text in connection.execute(
-                    f"SELECT {key}, content FROM {table} WHERE {key} IN ({marks})",  # noqa: S608 - names are ours
+                for number, value in connection.execute(
+                    f"SELECT {key}, {column} FROM {table} WHERE {key} IN ({marks}) AND item IS NOT NULL",  # noqa: S608 - names are ours
                     part,
                 ):
-                    found[sign * number] = text
+                    found[sign * number] = value
     return [found.get(row, "") for row in rows]
 
 

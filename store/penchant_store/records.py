@@ -277,8 +277,22 @@ class ImpressionItem:
 
 
 @dataclass(frozen=True, slots=True)
+class FeatureTable:
+    """The features of all items of an impression at once.
+
+    :param values: (n_items, len(names)), as the model saw them (scaled); in the items' order.
+    """
+
+    names: tuple[str, ...]
+    values: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class NewImpression:
-    """What one recall showed."""
+    """What one recall showed.
+
+    :param features: of the items, whose own are then left empty.
+    """
 
     query: str
     agent: str
@@ -287,6 +301,7 @@ class NewImpression:
     as_of: str | None
     items: tuple[ImpressionItem, ...]
     model: str
+    features: FeatureTable | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -548,30 +548,46 @@ class Store:
     # ---- items and the recall index
 
     def candidates_by_words(
-        self, terms: Sequence[str], limit: int, where: ItemFilter, snapshot: IndexSnapshot | None = None
+        self,
+        terms: Sequence[str],
+        limit: int,
+        where: ItemFilter | npt.NDArray[np.bool_],
+        snapshot: IndexSnapshot | None = None,
     ) -> Candidates:
         """The items that have any of the words (stemmed), best BM25 first.
 
         :param terms: words as the person wrote them; FTS5's operators are text like any other.
+        :param where: a filter, or `index.mask` of one and the snapshot.
         :param snapshot: search what it holds; None is now.
         """
         seen = self.index.snapshot() if snapshot is None else snapshot
-        return self._words.candidates(seen, terms, limit, mask(seen, where))
+        return self._words.candidates(seen, terms, limit, _allowed(seen, where))
 
     def candidates_by_trigrams(
-        self, fragments: Sequence[str], limit: int, where: ItemFilter, snapshot: IndexSnapshot | None = None
+        self,
+        fragments: Sequence[str],
+        limit: int,
+        where: ItemFilter | npt.NDArray[np.bool_],
+        snapshot: IndexSnapshot | None = None,
     ) -> Candidates:
-        """The items that contain any of the fragments (3 characters or more, any case), rarest first."""
+        """The items that contain any of the fragments (3 characters or more, any case), rarest first.
+
+        :param where: as in `candidates_by_words`.
+        """
         seen = self.index.snapshot() if snapshot is None else snapshot
-        return words.trigram_candidates(self._readers, seen, fragments, limit, mask(seen, where))
+        return words.trigram_candidates(self._readers, seen, fragments, limit, _allowed(seen, where))
 
     def texts(self, items_: npt.ArrayLike) -> list[str]:
         """The texts of items, in order; empty for those that were erased."""
-        return memories.texts(self._readers, self._rows(items_))
+        return memories.texts(self._readers, self.index.rows(items_))
+
+    def ids(self, items_: npt.ArrayLike) -> list[str]:
+        """The ids of items, in order; empty for those that were erased."""
+        return memories.ids(self._readers, self.index.rows(items_))
 
     def records(self, items_: npt.ArrayLike) -> list[MemoryRecord]:
         """The records of items, in order; erased ones are left out."""
-        return memories.by_row(self._readers, self._rows(items_))
+        return memories.by_row(self._readers, self.index.rows(items_))
 
     def write_index(self, model: str | None, batch: IndexBatch) -> Future[None]:
         """Stores what the indexer computed. The first model written is used by `cosines` from then on.
@@ -745,13 +761,6 @@ class Store:
     def _asked(id: str) -> str:
         return words.cleaned(id) if isinstance(id, str) else ""
 
-    def _rows(self, items_: npt.ArrayLike) -> list[int]:
-        snapshot = self.index.snapshot()
-        numbers = np.atleast_1d(np.asarray(items_, dtype=np.int64))
-        known = (numbers > 0) & (numbers <= snapshot.n)
-        rows: list[int] = np.where(known, snapshot.row[np.where(known, numbers, 0)], 0).tolist()
-        return rows
-
     def _clear_caches(self) -> None:
         self._names.clear()
         self._numbers.clear()
@@ -838,6 +847,10 @@ class Store:
                     columns = VectorColumns.open(path.parent)
                     self._vectors[columns.model] = columns
             return list(self._vectors.values())
+
+
+def _allowed(snapshot: IndexSnapshot, where: ItemFilter | npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    return mask(snapshot, where) if isinstance(where, ItemFilter) else where
 
 
 def bytes_on_disk(home: Path) -> int:
