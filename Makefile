@@ -36,8 +36,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" bash examples/demo.sh
 
+# Two at a time; the tests of one file stay together, because they share a daemon.
 test: install
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q -n 2 --dist loadfile
 
 lint: install
 	$(VENV)/bin/ruff check .

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlcipher3 import dbapi2
 from tests.daemon.conftest import running_daemon
 
 from penchant_daemon import lifecycle
+from penchant_daemon.cli.doctor import command
 from penchant_daemon.home import socket_path
 from penchant_daemon.wire import EventIn, MemoryIn
 from penchant_store.engine import can_corrupt_wal, sqlite_version
@@ -74,6 +76,13 @@ def doctor(penchant: Penchant, env: dict[str, str], *arguments: str) -> tuple[in
     result = penchant(env, "doctor", "--json", *arguments)
     assert result.returncode in (0, 1), result.stderr
     return result.returncode, json.loads(result.stdout)
+
+
+def doctor_here(env: Mapping[str, str], *arguments: str) -> tuple[int, dict[str, Any]]:
+    """The same command without a process of its own, for what is asked many times."""
+    result = CliRunner().invoke(command, ["--json", *arguments], env=env, standalone_mode=False)
+    assert result.exception is None, result.output
+    return result.return_value, json.loads(result.stdout)
 
 
 def codes(found: Mapping[str, Any]) -> list[str]:
@@ -140,19 +149,17 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("code", DAMAGE)
-def test_each_damage_to_what_is_derived_is_found_and_mended(
-    env: dict[str, str], penchant: Penchant, code: str
-) -> None:
+def test_each_damage_to_what_is_derived_is_found_and_mended(env: dict[str, str], code: str) -> None:
     with closing(dbapi2.connect(str(home_of(env) / "memory.db"))) as database:
         database.execute(DAMAGE[code])
         database.commit()
-    status, found = doctor(penchant, env)
+    status, found = doctor_here(env)
     assert status == 1
     finding = next(each for each in found["findings"] if each["code"] == code)
     assert finding["command"] == "penchant doctor --fix"
-    status, found = doctor(penchant, env, "--fix")
+    status, found = doctor_here(env, "--fix")
     assert (status, codes(found)) == (0, [])
-    status, found = doctor(penchant, env)
+    status, found = doctor_here(env)
     assert (status, codes(found)) == (0, [])
     said = {check["name"]: check["result"] for check in found["checks"]}
     assert said["recall"].startswith("6 of 6 memories were returned")

@@ -19,7 +19,7 @@ from penchant_daemon.models.catalogue import DEFAULT_LOCAL
 from penchant_daemon.models.local import Message, Worker
 from penchant_daemon.models.registry import Model, find_model
 
-QUESTION = [Message("user", "Name the capital of France in one word.")]
+QUESTION = [Message("user", "What is the capital of France?")]
 
 
 def run(test: Callable[[Worker], Awaitable[None]], *, ram_mb: int = 1500, idle_s: float = 60.0) -> None:
