@@ -378,23 +378,15 @@ def test_a_host_that_never_closes_the_pipe_does_not_hang_the_hook(daemon: Daemon
 
 
 def test_it_imports_nothing_that_costs_the_assistant_time(daemon: Daemon) -> None:
-    code = (
-        "import sys\nfrom penchant_daemon.entry import main\n"
-        "try:\n    main(['hook', 'Stop'])\n"
-        "finally:\n"
-        "    heavy = {'asyncio', 'click', 'httpx2', 'mcp', 'numpy', 'pydantic', 'sqlite3', 'structlog', 'uvicorn'}\n"
-        "    sys.stderr.write(repr(sorted(heavy & set(sys.modules))))\n"
-    )
     payload = json.dumps(claude("Stop", session_id="light", last_assistant_message="x"))
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        input=payload,
-        env=daemon.env,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stderr == "[]"
+        [sys.executable, "-X", "importtime", "-m", "penchant_daemon.entry", "hook", "Stop"],
+        input=payload, env=daemon.env, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "penchant_daemon.hook" in imported
+    heavy = {"asyncio", "click", "httpx2", "mcp", "numpy", "pydantic", "sqlite3", "structlog", "uvicorn"}
+    assert not heavy & imported
     assert said_in(daemon.client, "light")[0].content == "x"
 
 

@@ -19,7 +19,7 @@ from penchant_daemon.models.catalogue import DEFAULT_LOCAL
 from penchant_daemon.models.local import Message, Worker
 from penchant_daemon.models.registry import Model, find_model
 
-QUESTION = [Message("user", "What is the capital of France?")]
+QUESTION = [Message("user", "Repeat this word: pytest")]  # small as it is, and on any processor
 
 
 def run(test: Callable[[Worker], Awaitable[None]], *, ram_mb: int = 1500, idle_s: float = 60.0) -> None:
@@ -44,13 +44,13 @@ def packaged() -> Model:
 def test_it_answers_the_same_each_time_and_runs_at_the_lowest_priority() -> None:
     async def test(worker: Worker) -> None:
         assert worker.pid is None
-        first = await worker.complete(QUESTION, max_tokens=12)
-        assert "Paris" in first.text
+        first = await worker.complete(QUESTION, max_tokens=20)
+        assert "pytest" in first.text
         assert first.cpu_s > 0
         pid = worker.pid
         assert pid is not None
         assert os.getpriority(os.PRIO_PROCESS, pid) == 19
-        assert (await worker.complete(QUESTION, max_tokens=12)).text == first.text
+        assert (await worker.complete(QUESTION, max_tokens=20)).text == first.text
         assert worker.pid == pid
         assert worker.status().state == "idle"
         assert worker.problems() == []
@@ -90,12 +90,12 @@ def test_killed_over_its_job_the_job_is_done_by_the_next_process() -> None:
 
 def test_killed_while_it_loads_the_job_is_done_by_the_next_process() -> None:
     async def test(worker: Worker) -> None:
-        job = asyncio.create_task(worker.complete(QUESTION, max_tokens=12))
+        job = asyncio.create_task(worker.complete(QUESTION, max_tokens=20))
         while worker.pid is None:
             await asyncio.sleep(0)
         first = worker.pid
         os.kill(first, signal.SIGKILL)
-        assert "Paris" in (await job).text
+        assert "pytest" in (await job).text
         assert worker.pid != first
 
     run(test)
