@@ -19,6 +19,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # More BLAS threads than one make a search of ours slower on a busy machine (24 ms for 0.7).
 export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
+# Compiled once and not by each of the many processes that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install demo test check lint types bench soak clean
 .DEFAULT_GOAL := install

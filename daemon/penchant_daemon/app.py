@@ -54,6 +54,7 @@ STOP_DEADLINE_S = 4.7  # the promise is 5 s: what is acknowledged is on disk lon
 N_OPEN_FILES = 8_192
 FIRST_QUESTION_S = 0.3  # a client that started the daemon asks within this time
 FIRST_QUESTION_WAIT_S = 5.0
+MOUNT_AFTER_S = 10.0
 SPOOL_EVERY_S = 15.0
 WAKE_AFTER_S = 0.05  # a stream of single events is indexed twenty times a second, not six hundred times
 
@@ -217,16 +218,22 @@ class Daemon:
         await self._start_part("secrets", self.secrets.load)
         await self._start_part("watch", lambda: self.watcher.start(self.service.config.watch))
         await self._start_part("spool", self._drain_spool)
-        await self.mounts.load_all()
-        await detached(memory.collect, "settle")
-        gc.freeze()
+        await self._settle()
         log.info("loaded")
+        await asyncio.sleep(MOUNT_AFTER_S)  # an assistant that comes sooner has it loaded by its first request
+        await self.mounts.load_all()
+        await self._settle()
         while True:  # a hook that the daemon kept waiting leaves its events too, and may have been the last
             await asyncio.sleep(SPOOL_EVERY_S)
             try:
                 await detached(self._drain_spool, "spool")
             except Exception as error:  # noqa: BLE001 (outermost: what is spooled stays and is tried again)
                 log.warning("spool_not_drained", error=logs.described(error))
+
+    async def _settle(self) -> None:
+        """Give back what loading took, and never look through what stays again."""
+        await detached(memory.collect, "settle")
+        gc.freeze()
 
     async def _start_part(self, part: str, start: Callable[[], None]) -> None:
         """Start what may fail without harm to the rest: it is said in the status."""

@@ -1,7 +1,7 @@
 """What other packages serve inside the daemon: found by entry point, imported late.
 
-The MCP server's import alone costs 0.8 s and 55 MB, so it happens in a thread once the daemon is ready, or at
-the first request to it. One that cannot be imported is said in the status; the daemon goes on without it.
+The MCP server's import alone costs 0.8 s and 55 MB, so it happens in a thread some seconds after the daemon is ready,
+or at the first request to it. One that cannot be imported is said in the status; the daemon goes on without it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import inspect
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
-
-import httpx2
 
 from penchant_daemon.access import App, Inside, Receive, Scope, Send, error_response
 from penchant_daemon.client import AGENT_HEADER, AsyncClient
@@ -39,7 +37,7 @@ class Mounts:
         self._apps: dict[str, Any] = {}
         self._errors: dict[str, str] = {}
         self._loading: dict[str, asyncio.Task[Any]] = {}
-        self._client = AsyncClient(transport=httpx2.ASGITransport(app=Inside(api)))
+        self._client: AsyncClient | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name, _, rest = scope["path"].lstrip("/").partition("/")
@@ -82,7 +80,8 @@ class Mounts:
             close = getattr(app, "aclose", None)
             if close is not None:
                 await close()
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
 
     def state(self) -> dict[str, str]:
         """For the status: ready, loading, waiting or the error, by name."""
@@ -100,10 +99,16 @@ class Mounts:
             for name, error in self._errors.items()
         ]
 
+    def _client_inside(self) -> AsyncClient:
+        import httpx2
+
+        return AsyncClient(transport=httpx2.ASGITransport(app=Inside(self._api)))
+
     async def _load(self, name: str, point: EntryPoint) -> Any:
         try:
             mount: Callable[[AsyncClient], Any] = await detached(point.load, f"import-{name}")
-            app = await detached(lambda: mount(self._client), f"mount-{name}")
+            client = self._client = self._client or await detached(self._client_inside, "mount-client")
+            app = await detached(lambda: mount(client), f"mount-{name}")
             self._apps[name] = await app if inspect.isawaitable(app) else app
         except Exception as error:  # noqa: BLE001 (somebody else's package: it must not take the daemon along)
             self._errors[name] = described(error)
