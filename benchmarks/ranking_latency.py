@@ -21,6 +21,7 @@ import penchant_ranker as ranker
 from benchmarks.house import fill, own_home
 from benchmarks.report import Report, percentile
 from benchmarks.texts import Writer
+from penchant_daemon import recall as recalling
 from penchant_daemon.config import Config
 from penchant_daemon.models import open_embedder
 from penchant_daemon.recall import Recall
@@ -29,6 +30,7 @@ from penchant_store import Store
 
 SEED = 7
 ROUNDS = 5
+N_CANDIDATES = 300  # the aim counts so many; recall itself ranks fewer
 AIM_MS = 4.0
 
 
@@ -57,6 +59,7 @@ def main(sizes: Sequence[int], n_queries: int) -> None:
         f"token vectors of the fill are random; each step the fastest of {ROUNDS}, on one thread",
         SEED,
     )
+    recalling.N_SEEDS, recalling.N_CANDIDATES = N_CANDIDATES // 5, N_CANDIDATES
     for n in sizes:
         with own_home() as home:
             texts = fill(home, n, SEED)

@@ -107,7 +107,9 @@ class Mounts:
     async def _load(self, name: str, point: EntryPoint) -> Any:
         try:
             mount: Callable[[AsyncClient], Any] = await detached(point.load, f"import-{name}")
-            client = self._client = self._client or await detached(self._client_inside, "mount-client")
+            if self._client is None:
+                self._client = await detached(self._client_inside, "mount-client")
+            client = self._client
             app = await detached(lambda: mount(client), f"mount-{name}")
             self._apps[name] = await app if inspect.isawaitable(app) else app
         except Exception as error:  # noqa: BLE001 (somebody else's package: it must not take the daemon along)
