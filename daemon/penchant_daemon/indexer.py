@@ -47,6 +47,7 @@ VECTORS_BATCH = 32
 MAX_STEMMED_CHARS = 100_000
 IDLE_LOOK_S = 5.0  # should a wake-up be missed
 PAUSE_LOOK_S = 2.0
+MAX_WAIT_FOR_IMPORT_S = 2.0  # per batch: one that never ends must not stop the index either
 MAX_WAIT_FOR_RECALLS_S = 0.25  # per batch; a hundred recalls a second must not stop the index for ever
 WRITE_TIMEOUT_S = 60.0
 PREPARE_WAIT_S = 1.0  # for the next embedder; its first export takes 10 s, in which new items are indexed
@@ -422,6 +423,9 @@ class Indexer:
         pause_s = self._cpu.spend(cpu_s)
         if pause_s > 0:
             self._stopping.wait(pause_s)
+        waited_until = time.monotonic() + MAX_WAIT_FOR_IMPORT_S
+        while self.gate.is_filling and time.monotonic() < waited_until and not self._stopping.wait(0.05):
+            pass  # words are found as they are stored; the rest would take half of an import's time
         self._may_wait_s = MAX_WAIT_FOR_RECALLS_S
         self._let_recalls_go_first()
 

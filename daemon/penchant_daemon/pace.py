@@ -45,6 +45,11 @@ class CpuShare:
         return max(0.0, -self._saved_s / self._share)
 
 
+#: An import's next batch comes sooner than this; and what comes faster than so many in that time is no conversation.
+BETWEEN_BATCHES_S = 0.25
+MANY_EVENTS = 10
+
+
 class RecallGate:
     """
     Lets background work see whether a recall runs: `with gate:` around each recall.
@@ -56,6 +61,8 @@ class RecallGate:
         self._changed = threading.Condition()
         self._n_recalls = 0
         self._is_closed = False
+        self._filled_at = self._counted_since = -BETWEEN_BATCHES_S
+        self._n_stored = 0
 
     def __enter__(self) -> Self:
         with self._changed:
@@ -71,6 +78,20 @@ class RecallGate:
             self._n_recalls -= 1
             if self._n_recalls == 0:
                 self._changed.notify_all()
+
+    def stored(self, n_events: int) -> None:
+        """So many events are being stored; many within a moment are an import, or agents at full speed."""
+        now = time.monotonic()
+        if now - self._counted_since > BETWEEN_BATCHES_S:
+            self._counted_since, self._n_stored = now, 0
+        self._n_stored += n_events
+        if self._n_stored >= MANY_EVENTS:
+            self._filled_at = now
+
+    @property
+    def is_filling(self) -> bool:
+        """Whether many events came a moment ago."""
+        return time.monotonic() - self._filled_at < BETWEEN_BATCHES_S
 
     @property
     def is_quiet(self) -> bool:

@@ -167,6 +167,7 @@ class Service:
     ) -> list[EventOut]:
         """Log interactions, in order; on disk on return."""
         self._parts.limits.check_write(sum(len(event.content) for event in events))
+        self._parts.indexer.gate.stored(len(events))
         with _store_errors():
             return self._parts.intake.log(events, agent, "api", source)
 

@@ -381,6 +381,22 @@ def test_another_model_takes_over_when_all_is_embedded_and_recall_never_mixes_th
     assert again.problems() == []
 
 
+def test_an_import_that_never_ends_is_indexed_all_the_same(
+    store: Store, start: Callable[..., Indexer]
+) -> None:
+    indexer = start()
+    until(lambda: indexer.progress().state == "idle")
+
+    def is_done_meanwhile() -> bool:
+        indexer.gate.stored(100)
+        return is_complete(store)
+
+    remember(store, "The queue runs on Postgres.", "We cut releases on Thursdays.")
+    indexer.wake()
+    until(is_done_meanwhile)
+    assert indexer.gate.is_filling
+
+
 def test_reindex_with_an_unknown_model_changes_nothing(
     store: Store, start: Callable[..., Indexer], short_path: Path
 ) -> None:

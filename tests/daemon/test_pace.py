@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from penchant_daemon.pace import CpuShare, RecallGate, idle_executor
+from penchant_daemon.pace import BETWEEN_BATCHES_S, MANY_EVENTS, CpuShare, RecallGate, idle_executor
 
 
 def test_a_little_work_after_a_rest_is_free_and_much_work_is_held_to_the_share() -> None:
@@ -55,6 +55,22 @@ def test_the_gate_tells_whether_a_recall_runs_and_closes_for_a_moment() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives single threads a priority")
+def test_the_gate_tells_an_import_from_a_conversation() -> None:
+    gate = RecallGate()
+    assert not gate.is_filling
+    for _ in range(MANY_EVENTS - 1):
+        gate.stored(1)
+    assert not gate.is_filling
+    gate.stored(1)
+    assert gate.is_filling
+    threading.Event().wait(1.2 * BETWEEN_BATCHES_S)
+    assert not gate.is_filling
+    gate.stored(1)
+    assert not gate.is_filling
+    gate.stored(100)
+    assert gate.is_filling
+
+
 def test_the_idle_thread_has_idle_priority_and_the_process_keeps_its_own() -> None:
     pool = idle_executor("test")
     try:
