@@ -220,9 +220,8 @@ class Daemon:
         await self._start_part("spool", self._drain_spool)
         await self._settle()
         log.info("loaded")
-        await asyncio.sleep(
-            MOUNT_AFTER_S
-        )  # an assistant that comes sooner has it loaded by its first request
+        # An assistant that comes sooner has it loaded by its first request.
+        await asyncio.sleep(MOUNT_AFTER_S)
         await self.mounts.load_all()
         await self._settle()
         while True:  # a hook that the daemon kept waiting leaves its events too, and may have been the last

@@ -195,6 +195,7 @@ class OnnxEmbedder:
 
     def cut_document(self, text: str) -> CutText:
         """A text that is stored, cut into tokens, with the model's own prefix for such texts."""
+        self._of_texts()  # loaded here and not by the thread at idle priority that encodes
         ids, content = self._cut(self._export.document_prompt, text, MAX_TOKENS)
         return CutText(ids, content.places)
 
