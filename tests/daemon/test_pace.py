@@ -54,7 +54,6 @@ def test_the_gate_tells_whether_a_recall_runs_and_closes_for_a_moment() -> None:
     assert entered.is_set()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives single threads a priority")
 def test_the_gate_tells_an_import_from_a_conversation() -> None:
     gate = RecallGate()
     assert not gate.is_filling
@@ -71,6 +70,7 @@ def test_the_gate_tells_an_import_from_a_conversation() -> None:
     assert gate.is_filling
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives single threads a priority")
 def test_the_idle_thread_has_idle_priority_and_the_process_keeps_its_own() -> None:
     pool = idle_executor("test")
     try:
