@@ -9,10 +9,11 @@ in a queue behind it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ __all__ = ["CutText", "Embedder", "Encodings", "OnnxEmbedder", "QueryEncoding"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+T = TypeVar("T")
 
 TOKEN_BYTES = TOKEN_BITS // 8
 # Per pass, padding included. 512 tokens keep the working memory of a pass under 30 MB (4,096 take 260 MB) and
@@ -107,7 +109,7 @@ class OnnxEmbedder:
 
     def __init__(self, export: Export, folder: Path) -> None:
         try:
-            import onnxruntime as ort  # type: ignore[import-untyped]
+            import onnxruntime as ort
             from tokenizers import Tokenizer
         except ImportError as error:
             raise ModelMissing(
@@ -115,7 +117,7 @@ class OnnxEmbedder:
             ) from error
         self._export = export
         self._folder = folder
-        self._options = options = ort.SessionOptions()
+        options = ort.SessionOptions()
         # Two threads gain 6 % on a query, and cost the priority of the indexer's own thread.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -126,42 +128,35 @@ class OnnxEmbedder:
             ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         )  # the rest is in the file
         options.log_severity_level = 3
+        self._session = partial(
+            ort.InferenceSession, sess_options=options, providers=["CPUExecutionProvider"]
+        )
         self._lock = threading.Lock()
         self._texts: Any = None
         if export.question_sha256 is None:
             self._questions = self._of_texts()
         else:
-            self._questions = self._loaded(QUESTION_FILE)
-        try:
-            self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-        except Exception as error:  # noqa: BLE001 - the library raises bare types
-            raise self._corrupt(error) from error
+            self._questions = self._loaded(self._session, QUESTION_FILE)
+        self._tokenizer = self._loaded(Tokenizer.from_file, TOKENIZER_FILE)
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(export.max_tokens)
         self._max_chars = export.max_tokens * _MAX_CHARS_PER_TOKEN
 
-    def _loaded(self, file: str) -> Any:
-        import onnxruntime as ort
-
+    def _loaded(self, load: Callable[[str], T], file: str) -> T:
         try:
-            return ort.InferenceSession(
-                str(self._folder / file), self._options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # noqa: BLE001 - the library raises private types
-            raise self._corrupt(error) from error
+            return load(str(self._folder / file))
+        except Exception as error:  # noqa: BLE001 - onnxruntime and tokenizers raise private or bare types
+            raise ModelCorrupt(
+                f"the exported model in {self._folder} can't be loaded: {error}",
+                f"delete {self._folder} and start again",
+            ) from error
 
     def _of_texts(self) -> Any:
         """The float network, loaded when the first text comes: who only asks never pays for it."""
         with self._lock:
             if self._texts is None:
-                self._texts = self._loaded(MODEL_FILE)
+                self._texts = self._loaded(self._session, MODEL_FILE)
             return self._texts
-
-    def _corrupt(self, error: Exception) -> ModelCorrupt:
-        return ModelCorrupt(
-            f"the exported model in {self._folder} can't be loaded: {error}",
-            f"delete {self._folder} and start again",
-        )
 
     @property
     def name(self) -> str:

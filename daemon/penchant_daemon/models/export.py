@@ -178,7 +178,7 @@ def _mean_token(encoder: Any, tokenizer: Any, max_tokens: int) -> NDArray[np.flo
 
 
 def _optimise(raw: Path, target: Path) -> None:
-    import onnxruntime as ort  # type: ignore[import-untyped]
+    import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.log_severity_level = 3

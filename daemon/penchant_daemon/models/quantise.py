@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ALPHA", "quantise"]
+__all__ = ["quantise"]
 
-ALPHA = 0.65  # of 0.5 to 0.8 the one whose vectors differ least over short and long texts
+_ALPHA = 0.65  # of 0.5 to 0.8 the one whose vectors differ least over short and long texts
 # One bit of eight is left free: processors without VNNI add two products in 16 bits, and would overflow.
 _LARGEST = 63
 
@@ -37,10 +37,11 @@ def quantise(source: Path, target: Path, rows: Sequence[NDArray[np.int64]]) -> N
     network = onnx.load(str(source), load_external_data=False)
     stored = {tensor.name: tensor for tensor in network.graph.initializer}
     # The product that turns tokens into sign bits is the last one, small, and its signs are what counts: it stays.
-    products = [node for node in network.graph.node if node.op_type == "MatMul" and node.input[1] in stored][
-        :-1
-    ]
-    products = [node for node in products if len(stored[node.input[1]].dims) == 2]
+    products = [
+        node
+        for node in network.graph.node
+        if node.op_type == "MatMul" and node.input[1] in stored and len(stored[node.input[1]].dims) == 2
+    ][:-1]
     weights = {
         name: _array(stored[name], source.parent) for name in dict.fromkeys(n.input[1] for n in products)
     }
@@ -52,7 +53,7 @@ def quantise(source: Path, target: Path, rows: Sequence[NDArray[np.int64]]) -> N
     smoothed: dict[str, NDArray[np.float32]] = {}
     for name, nodes in by_input.items():
         of_weights = np.max([np.abs(weights[node.input[1]]).max(axis=1) for node in nodes], axis=0)
-        scale = np.maximum(largest[name], 1e-5) ** ALPHA / np.maximum(of_weights, 1e-5) ** (1 - ALPHA)
+        scale = np.maximum(largest[name], 1e-5) ** _ALPHA / np.maximum(of_weights, 1e-5) ** (1 - _ALPHA)
         smoothed[name] = (scale / np.exp(np.log(scale).mean())).astype(np.float32)
 
     nodes = []
@@ -104,7 +105,7 @@ def _largest_activations(
 ) -> dict[str, NDArray[np.float32]]:
     """Of each named input of a product, the largest size of each channel over the texts."""
     import onnx
-    import onnxruntime as ort  # type: ignore[import-untyped]
+    import onnxruntime as ort
     from onnx import TensorProto, helper
 
     network = onnx.load(str(source), load_external_data=False)

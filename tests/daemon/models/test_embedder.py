@@ -112,9 +112,8 @@ def test_a_question_s_tokens_come_with_its_vector_and_are_near_those_of_the_same
     assert asked.tokens.words == ("ceramics", "paint")
     assert asked.tokens.word_of.tolist() == sorted(asked.tokens.word_of.tolist())
     differing = np.bitwise_count(asked.tokens.bits ^ stored.bits[0]).sum(axis=1)
-    assert (
-        differing.max() <= 30
-    )  # of 384: a value near 0 may fall to either side; between two tokens, 192 differ
+    # Of 384: a value near 0 may fall to either side; between two tokens, 192 differ.
+    assert differing.max() <= 30
     assert len(embedder.encode_question("?").tokens.bits) == 0
 
 

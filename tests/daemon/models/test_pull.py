@@ -331,9 +331,8 @@ def test_another_embedder_is_pulled_exported_and_used(tmp_path: Path) -> None:
     embedder = open_embedder(settings, tmp_path)
     assert embedder.name == "someone--embedder-53aa5117"
     plain = embedder.encode(["query: where is it", "where is it"]).pooled
-    with_prefix, without = plain @ embedder.encode_query(
-        "where is it"
-    )  # questions have the model's own prefix
+    asked = embedder.encode_query("where is it")  # with the model's own prefix
+    with_prefix, without = plain @ asked
     assert with_prefix > 0.98 > without
 
 
