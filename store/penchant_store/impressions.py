@@ -65,7 +65,8 @@ def _table(items: Sequence[ImpressionItem]) -> FeatureTable:
 
 def add(connection: Connection, id: str, impression: NewImpression, now: str) -> None:
     """Stores an impression that was checked."""
-    features = impression.features or _table(impression.items)
+    features = impression.features
+    assert features is not None  # noqa: S101 - `check` gathered them
     packed = features.values.astype("<f4")
     number = connection.execute(
         "INSERT INTO impressions (id, created_at, query, agent, session, project, as_of, model, feature_set)"

@@ -413,11 +413,6 @@ def mask(snapshot: IndexSnapshot, where: ItemFilter) -> npt.NDArray[np.bool_]:
         passed &= in_project
     private = snapshot.scope == item_rows.SCOPE_NUMBER["private"]
     passed &= ~private if where.agent is None else (~private | (snapshot.agent == where.agent))
-    if where.kinds is not None:
-        kinds = np.zeros(len(item_rows.KINDS), dtype=np.bool_)
-        for kind in where.kinds:
-            kinds[item_rows.KIND_NUMBER[kind]] = True
-        passed &= kinds[snapshot.kind]
     passed &= snapshot.status != 0
     return passed
 

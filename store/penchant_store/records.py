@@ -430,7 +430,6 @@ class ItemFilter:
     :param agent: number of the asking agent; private items are visible to their own agent only.
     :param as_of: unix seconds; what had been said and was valid then (None: now, by status alone).
     :param statuses: which of active, superseded, quarantined, archived.
-    :param kinds: which of episode, fact, decision, procedure, note (None: all).
     """
 
     project: int | None = None
@@ -438,7 +437,6 @@ class ItemFilter:
     agent: int | None = None
     as_of: int | None = None
     statuses: tuple[str, ...] = ("active",)
-    kinds: tuple[str, ...] | None = None
 
 
 class Ragged(NamedTuple):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlcipher3 import dbapi2
 
 from penchant_store import (
+    FeatureTable,
     ImpressionItem,
     InvalidRecord,
     NewEvent,
@@ -146,6 +148,30 @@ def test_items_with_different_features_are_refused(store: Store) -> None:
     items = (ImpressionItem("a", 1, 1.0, {"words": 1.0}), ImpressionItem("b", 2, 1.0, {"meaning": 1.0}))
     with pytest.raises(InvalidRecord, match="items"):
         store.add_impression(NewImpression("q", "a", None, None, None, items, "prior"))
+
+
+def test_a_table_gives_the_features_of_all_items_and_must_fit_them(store: Store) -> None:
+    ids = kept(store, "one", "two")
+    items = tuple(ImpressionItem(id, rank, 1.0) for rank, id in enumerate(ids, 1))
+    values = np.array([[0.5, 0.25], [1.0, 0.75]], dtype=np.float32)
+
+    def add(table: FeatureTable) -> str:
+        id, written = store.add_impression(
+            NewImpression("q", "a", None, None, None, items, "prior", features=table)
+        )
+        written.result()
+        return id
+
+    record = store.impression(add(FeatureTable(("words", "meaning"), values)))
+    assert record is not None
+    assert [dict(item.features) for item in record.items] == [
+        {"words": 0.5, "meaning": 0.25},
+        {"words": 1.0, "meaning": 0.75},
+    ]
+    with pytest.raises(InvalidRecord, match="features"):
+        add(FeatureTable(("words", "meaning"), values[:1]))
+    with pytest.raises(InvalidRecord, match="features"):
+        add(FeatureTable(("words,", "meaning"), values))
 
 
 def model(status: str = "active", project: str | None = None) -> NewRankerModel:
