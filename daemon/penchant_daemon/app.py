@@ -220,11 +220,17 @@ class Daemon:
         await self._start_part("spool", self._drain_spool)
         await self._settle()
         log.info("loaded")
-        # An assistant that comes sooner has it loaded by its first request.
+        await asyncio.gather(self._mount_later(), self._drain_now_and_then())
+
+    async def _mount_later(self) -> None:
+        """An assistant that comes sooner has it loaded by its first request."""
         await asyncio.sleep(MOUNT_AFTER_S)
         await self.mounts.load_all()
         await self._settle()
-        while True:  # a hook that the daemon kept waiting leaves its events too, and may have been the last
+
+    async def _drain_now_and_then(self) -> None:
+        """A hook that the daemon kept waiting leaves its events too, and may have been the last."""
+        while True:
             await asyncio.sleep(SPOOL_EVERY_S)
             try:
                 await detached(self._drain_spool, "spool")

@@ -423,11 +423,16 @@ class Indexer:
         pause_s = self._cpu.spend(cpu_s)
         if pause_s > 0:
             self._stopping.wait(pause_s)
-        waited_until = time.monotonic() + MAX_WAIT_FOR_IMPORT_S
-        while self.gate.is_filling and time.monotonic() < waited_until and not self._stopping.wait(0.05):
-            pass  # words are found as they are stored; the rest would take half of an import's time
+        self._let_imports_go_first()
         self._may_wait_s = MAX_WAIT_FOR_RECALLS_S
         self._let_recalls_go_first()
+
+    def _let_imports_go_first(self) -> None:
+        """Waits while many events are stored: words are found at once, the rest would take half of an import's time."""
+        began = time.monotonic()
+        while self.gate.is_filling and time.monotonic() - began < MAX_WAIT_FOR_IMPORT_S:
+            if self._stopping.wait(0.05):
+                return
 
     def _let_recalls_go_first(self) -> None:
         """Waits while recalls run, but not longer per batch than MAX_WAIT_FOR_RECALLS_S."""

@@ -52,7 +52,7 @@ MANY_EVENTS = 10
 
 class RecallGate:
     """
-    Lets background work see whether a recall runs: `with gate:` around each recall.
+    Lets background work see whether a recall runs (`with gate:` around each) and whether many events are stored.
 
     Entering costs a microsecond and never waits, except for the moment in which the index is exchanged.
     """

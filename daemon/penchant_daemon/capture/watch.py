@@ -243,17 +243,18 @@ class Watcher:
         self, places: tuple[Place, ...], polled: tuple[Place, ...], changed: set[Path], stop: threading.Event
     ) -> None:
         dirty: dict[Source, None] = {}
-        for path in sorted(changed):
-            for place in places:
-                if not path.is_relative_to(place.root):
-                    continue
+        for place in places:
+            folders: set[Path] = set()
+            for path in sorted(path for path in changed if path.is_relative_to(place.root)):
                 if (source := self._source_of(place, path)) is not None:
                     dirty[source] = None
                 elif path.is_dir():
-                    # Files written before the system watched a new folder are never reported.
-                    dirty |= dict.fromkeys(
-                        found for found in sources_in(place) if found.path.is_relative_to(path)
-                    )
+                    folders.add(path)
+            if folders:
+                # Files written before the system watched a new folder are never reported.
+                for source in sources_in(place):
+                    if not folders.isdisjoint((source.path, *source.path.parents)):
+                        dirty[source] = None
         for place in polled:
             if self._has_changed(place.root) and (source := self._source_of(place, place.root)) is not None:
                 dirty[source] = None
