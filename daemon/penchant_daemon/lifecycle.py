@@ -11,7 +11,6 @@ import fcntl
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -334,25 +333,27 @@ def _start(
 
 
 def stop(home: Path, timeout_s: float = STOP_TIMEOUT_S) -> Owner | None:
-    """End the daemon of a data directory: what it acknowledged is on disk when this returns.
+    """End the daemon of a data directory: when this returns, what it acknowledged is on disk and its process is gone.
 
     :return: the daemon that was stopped, None when none was running.
-    :raises StartError: it still holds the lock after the time.
+    :raises StartError: it still runs after the time.
     """
+    import psutil  # not at the top: the hook and `penchant mcp` import this module
+
     running = owner(home)
     if running is None:
         return None
     try:
-        os.kill(running.pid, signal.SIGTERM)
-    except ProcessLookupError:
+        process = psutil.Process(running.pid)
+        process.terminate()
+        # The lock is free a moment before the process has ended, and a child of ours stays until it is waited for.
+        process.wait(timeout_s)
+    except psutil.NoSuchProcess:
         return None
-    deadline = time.monotonic() + timeout_s
-    while (now := owner(home)) is not None and now.pid == running.pid:
-        if time.monotonic() > deadline:
-            raise StartError(
-                f"the daemon (pid {running.pid}) did not stop in {timeout_s:g} s", f"kill -9 {running.pid}"
-            )
-        time.sleep(_POLL_S)
+    except psutil.TimeoutExpired:
+        raise StartError(
+            f"the daemon (pid {running.pid}) did not stop in {timeout_s:g} s", f"kill -9 {running.pid}"
+        ) from None
     return running
 
 

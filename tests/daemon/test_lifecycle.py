@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from penchant_daemon import lifecycle
@@ -116,8 +117,10 @@ def test_writes_that_were_acknowledged_survive_a_stop_in_the_middle(
             writer.start()
         _until(lambda: len(acknowledged) > 100)
         before = time.monotonic()
-        assert lifecycle.stop(daemon.home) is not None
+        stopped = lifecycle.stop(daemon.home)
         assert time.monotonic() - before < 5.0
+        assert stopped is not None
+        assert not psutil.pid_exists(stopped.pid)
         for writer in writers:
             writer.join(10)
         assert refused.is_set()
