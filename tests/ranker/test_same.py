@@ -123,6 +123,43 @@ def test_another_things_value_is_no_update() -> None:
         assert order(question, orion, lyra) == [0, 1]
 
 
+def changed(text: str) -> Statement:
+    return Statement(text, "user", 200, 2)
+
+
+def test_who_says_that_something_changed_need_not_name_it_again_in_full() -> None:
+    draft = Statement("We meet on Zoom on March 22 at 3 PM to review my draft.", "user", 100, 1)
+    moved = "I'm worried that I miss the Zoom meeting, so can you remind me that it has been rescheduled to 4:30 PM?"
+    question = "When do we meet on Zoom to review my draft?"
+    n = np.array([1.0, 0.7], np.float32)
+
+    def at(new: Statement) -> list[int]:
+        return refreshed(query(question), [draft, new], np.ones((2, 4), np.float32), n, n)
+
+    assert at(changed(moved)) == [1, 0]
+    assert at(changed(moved.replace("has been rescheduled to", "is at"))) == [0, 1]
+    assert at(changed("The Zoom meeting was rescheduled to 4:30 PM, not mine.")) == [0, 1]
+
+
+def test_another_things_change_is_no_update() -> None:
+    orion = Statement("orion listens on port 8080 in staging", "user", 100, 1)
+    lyra = changed("lyra was moved to port 9090 in staging")
+    assert order("which port does orion use in staging?", orion, lyra) == [0, 1]
+    orion = Statement("Orion listens on port 8080 in staging", "user", 100, 1)
+    lyra = changed(
+        "can you have a look at the staging config, for the port of Lyra has changed to 9090 since last week"
+    )
+    assert order("which port does Orion use in staging?", orion, lyra) == [0, 1]
+
+
+def test_that_a_time_has_changed_is_told_before_what_it_was_though_it_is_not_said_to_what() -> None:
+    webinar = Statement("The webinar on AI ethics in hiring is on March 20.", "user", 100, 1)
+    moved = changed("Remind me what date the webinar on AI ethics in hiring has been rescheduled to?")
+    asks = changed("Remind me what the webinar on AI ethics in hiring is about?")
+    assert order("When is the webinar on AI ethics in hiring?", webinar, moved) == [1, 0]
+    assert order("When is the webinar on AI ethics in hiring?", webinar, asks) == [0, 1]
+
+
 def test_what_the_assistant_said_later_updates_nothing() -> None:
     answer = Statement("You have 165 commits on main.", "assistant", 200, 2)
     assert order("How many commits are on main?", OLD, answer) == [0, 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,6 +36,9 @@ __all__ = [
 SESSION_WEIGHTS = (1.0, 0.3, 0.15)
 #: How far down ndcg, hits and the cost in tokens look.
 DEPTH = 10
+
+#: Keys of what is true now, and of what was.
+Pair = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,19 +202,30 @@ class Outcomes:
         return Share(figure, int((~has_answer).sum()))
 
     def updates(self, seed: int) -> Share | None:
-        """How often what is true now is ranked above what was; None where nothing was replaced."""
+        """How often what is true now is ranked above what was, pair by pair; None where nothing was replaced."""
+        return self._in_order(
+            seed, lambda question: [((a,), (b,)) for a in question.fresh for b in question.stale]
+        )
+
+    def updated_questions(self, seed: int) -> Share | None:
+        """The same, question by question: the first of what is true now above the first of what was."""
+        return self._in_order(
+            seed,
+            lambda question: [(question.fresh, question.stale)] if question.fresh and question.stale else [],
+        )
+
+    def _in_order(self, seed: int, pairs_of: Callable[[Question], Sequence[Pair]]) -> Share | None:
         right: list[float] = []
         rows: list[int] = []
         n_undecided = 0
         for row, (question, answer) in enumerate(zip(self.questions, self.answers, strict=True)):
             rank = {key: i for i, key in enumerate(answer.ranked)}
             last = len(rank)
-            for fresh in question.fresh:
-                for stale in question.stale:
-                    a, b = rank.get(fresh, last), rank.get(stale, last)
-                    right.append(float(a < b))
-                    rows.append(row)
-                    n_undecided += a == b
+            for pair in pairs_of(question):
+                a, b = (min(rank.get(key, last) for key in keys) for keys in pair)
+                right.append(float(a < b))
+                rows.append(row)
+                n_undecided += a == b
         if not right:
             return None
         values = np.array(right)

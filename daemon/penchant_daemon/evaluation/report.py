@@ -175,12 +175,15 @@ def _updates(result: Result) -> list[str]:
     head = ""
     for way in result.plan.all_ways:
         share = result.outcomes[way].updates(result.plan.seed)
-        if share is not None:
+        by_question = result.outcomes[way].updated_questions(result.plan.seed)
+        if share is not None and by_question is not None:
             head = (
-                f"what is true now above what was: share of {share.n:,} pairs, neither found counts as wrong"
+                f"what is true now above what was: share of {share.n:,} pairs, and of {by_question.n:,} questions by"
+                " the first of each; neither found counts as wrong"
             )
             lines.append(
-                f"  {way_name(way):<{_SHORT}}{_with_interval(share.figure)}   {share.n_undecided:,} neither found"
+                f"  {way_name(way):<{_SHORT}}{_with_interval(share.figure)}   by question"
+                f" {_with_interval(by_question.figure)}   {share.n_undecided:,} pairs neither found"
             )
     return [head, *lines] if lines else []
 
@@ -258,9 +261,15 @@ def as_json(result: Result) -> dict[str, Any]:
             if (share := result.outcomes[way].abstention(plan.seed)) is not None
         },
         "updates": {
-            way: {**_figure(share.figure), "n_pairs": share.n, "n_neither_found": share.n_undecided}
+            way: {
+                **_figure(share.figure),
+                "n_pairs": share.n,
+                "n_neither_found": share.n_undecided,
+                "by_question": {**_figure(by_question.figure), "n_questions": by_question.n},
+            }
             for way in plan.all_ways
             if (share := result.outcomes[way].updates(plan.seed)) is not None
+            and (by_question := result.outcomes[way].updated_questions(plan.seed)) is not None
         },
         "exact_sets": {
             way: {

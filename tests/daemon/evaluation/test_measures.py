@@ -125,6 +125,15 @@ def test_what_is_true_now_must_stand_above_what_was() -> None:
     share = found.updates(0)
     assert share is not None
     assert (share.figure.value, share.n, share.n_undecided) == (0.5, 4, 1)
+    several = Question("q", (), "t", fresh=("new", "newer"), stale=("old", "older"))
+    found = outcomes(
+        (several, answer("newer", "old", "new", "older")), (Question("q", ("x",), "t"), answer("x"))
+    )
+    by_pair, by_question = found.updates(0), found.updated_questions(0)
+    assert by_pair is not None
+    assert by_question is not None
+    assert (by_pair.figure.value, by_pair.n) == (0.75, 4)
+    assert (by_question.figure.value, by_question.n) == (1.0, 1)
 
 
 def test_exact_sets_forgive_neither_what_lacks_nor_what_is_too_much() -> None:
