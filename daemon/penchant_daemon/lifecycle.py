@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -338,23 +339,36 @@ def stop(home: Path, timeout_s: float = STOP_TIMEOUT_S) -> Owner | None:
     :return: the daemon that was stopped, None when none was running.
     :raises StartError: it still runs after the time.
     """
-    import psutil  # not at the top: the hook and `penchant mcp` import this module
-
     running = owner(home)
     if running is None:
         return None
     try:
-        process = psutil.Process(running.pid)
-        process.terminate()
-        # The lock is free a moment before the process has ended, and a child of ours stays until it is waited for.
-        process.wait(timeout_s)
-    except psutil.NoSuchProcess:
+        os.kill(running.pid, signal.SIGTERM)
+    except ProcessLookupError:
         return None
-    except psutil.TimeoutExpired:
-        raise StartError(
-            f"the daemon (pid {running.pid}) did not stop in {timeout_s:g} s", f"kill -9 {running.pid}"
-        ) from None
+    # The lock is free a moment before the process has ended.
+    deadline = time.monotonic() + timeout_s
+    while not _has_ended(running.pid):
+        if time.monotonic() > deadline:
+            raise StartError(
+                f"the daemon (pid {running.pid}) did not stop in {timeout_s:g} s", f"kill -9 {running.pid}"
+            )
+        time.sleep(_POLL_S)
     return running
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a process is gone, or only waits for whoever started it to ask how it ended (as we do, if it was us)."""
+    import psutil  # not at the top: the hook and `penchant mcp` import this module
+
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        pass
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def last_error(home: Path) -> str | None:

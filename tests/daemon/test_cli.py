@@ -16,7 +16,7 @@ import pytest
 
 import penchant_daemon
 from penchant_daemon.cli import VERBS
-from penchant_daemon.cli.logs import readable
+from penchant_daemon.cli.logs import followed, readable
 from penchant_daemon.cli.status import text_of
 from penchant_daemon.wire import StatusOut
 
@@ -112,6 +112,13 @@ def test_followed_log_shows_what_is_added(daemon: Daemon) -> None:
     finally:
         following.terminate()
         following.communicate(timeout=10)
+
+
+def test_followed_log_shows_what_was_added_before_the_watch_began(tmp_path: Path) -> None:
+    path = tmp_path / "daemon.log"
+    path.write_text("shown already\nadded meanwhile\n", encoding="utf-8")
+    lines = followed(path, len("shown already\n"))
+    assert next(lines) == "added meanwhile"
 
 
 def test_token_is_printed_once_and_replaced_by_the_next(daemon: Daemon) -> None:

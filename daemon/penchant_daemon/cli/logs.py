@@ -32,7 +32,7 @@ def command(follow: bool, lines: int, as_json: bool) -> None:
             emit(line.rstrip("\n") if as_json else readable(line))
         position = file.tell()
     if follow:
-        for line in _followed(path, position):
+        for line in followed(path, position):
             emit(line if as_json else readable(line))
 
 
@@ -49,16 +49,28 @@ def readable(line: str) -> str:
     return f"{first} {rest}".rstrip()
 
 
-def _followed(path: Path, position: int) -> Iterator[str]:
+def followed(path: Path, position: int) -> Iterator[str]:
     """Lines that are added from now on; a rotated file is read on from its new start."""
     from watchfiles import watch
 
     unfinished = ""
     try:
-        for _ in watch(path.parent, debounce=50, step=20, recursive=False, raise_interrupt=True):
+        # Looked at once a second too: what was written before the watch began is reported by nothing.
+        for _ in watch(
+            path.parent,
+            debounce=50,
+            step=20,
+            rust_timeout=1_000,
+            yield_on_timeout=True,
+            recursive=False,
+            raise_interrupt=True,
+        ):
             if not path.exists():
                 continue
-            if path.stat().st_size < position:
+            size = path.stat().st_size
+            if size == position:
+                continue
+            if size < position:
                 position = 0
             with path.open(encoding="utf-8", errors="replace") as file:
                 file.seek(position)
