@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import json
 import os
@@ -277,6 +278,7 @@ class Worker:
                 log.info("worker_idle_ended", pid=process.pid)
                 self._process, self._state = None, "off"
                 _kill(process)  # it holds nothing that must be written
+                await _closed(process)
 
     async def _end(self, state: WorkerState) -> None:
         process, self._process = self._process, None
@@ -285,10 +287,19 @@ class Worker:
         if process is not None:
             if process.returncode is None:
                 _kill(process)
-            await process.wait()
+            await _closed(process)
         if watch is not None:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+            await watch  # ends with the process
+
+
+async def _closed(process: asyncio.subprocess.Process) -> None:
+    """Wait until a process has ended and its pipes are closed; nobody else may be reading from it."""
+    assert process.stdin is not None and process.stdout is not None
+    await process.wait()
+    process.stdin.close()
+    with contextlib.suppress(OSError):
+        await process.stdin.wait_closed()
+    await process.stdout.read()
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
