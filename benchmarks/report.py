@@ -22,7 +22,8 @@ class Figure:
     """One measured quantity.
 
     :param value: the median of the runs.
-    :param low: the smallest run; `high` the largest.
+    :param low: the smallest run, or where the interval begins; `high` the largest, or where it ends.
+    :param runs: how many; 0 for one with a 95 % interval.
     :param target: what was aimed for, as text; None where nothing was.
     :param is_met: whether the median meets it.
     """
@@ -37,7 +38,8 @@ class Figure:
     is_met: bool | None = None
 
     def __str__(self) -> str:
-        spread = f" ({shown(self.low)} to {shown(self.high)} in {self.runs})" if self.runs > 1 else ""
+        of = f"in {self.runs}" if self.runs else "95 %"
+        spread = "" if self.runs == 1 else f" ({shown(self.low)} to {shown(self.high)} {of})"
         aim = "" if self.target is None else f"   {'meets' if self.is_met else 'MISSES'} {self.target}"
         return f"{self.name:<58} {shown(self.value):>10} {self.unit}{spread}{aim}"
 
@@ -63,15 +65,18 @@ class Report:
         *,
         at_most: float | None = None,
         at_least: float | None = None,
+        interval: tuple[float, float] | None = None,
     ) -> float:
-        """Note one quantity from its runs; the median counts."""
+        """Note one quantity from its runs; the median counts. Or one with its 95 % interval."""
         value = float(median(runs))
         target, is_met = None, None
         if at_most is not None:
             target, is_met = f"≤ {shown(at_most)}", value <= at_most
         if at_least is not None:
             target, is_met = f"≥ {shown(at_least)}", value >= at_least
-        figure = Figure(name, value, unit, float(min(runs)), float(max(runs)), len(runs), target, is_met)
+        low, high = (float(min(runs)), float(max(runs))) if interval is None else interval
+        n_runs = len(runs) if interval is None else 0
+        figure = Figure(name, value, unit, low, high, n_runs, target, is_met)
         self.figures.append(figure)
         print("   " + str(figure), flush=True)
         return value

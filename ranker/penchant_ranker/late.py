@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ MAX_QUERY_TOKENS = 16
 #: The nearest of n tokens that have nothing to do with a query's token reaches this cosine by chance, times ln n.
 #: Medians over the candidates of LongMemEval's questions: 0.15 of 9 tokens, 0.21 of 21, 0.26 of 41.
 CHANCE = 0.07
+#: What is longer is no stop word, whatever it is.
+MAX_STOP_WORD_CHARS = 64
 
 # Han, kana and their like are left to words and character pairs: the packaged model reads them sign by sign, and
 # knows few (look-ups in Chinese, recall@5 with their tokens 0.63, without 1.00; in Japanese 0.93 and 1.00). No new
@@ -70,7 +73,7 @@ def content_tokens(text: str, spans: Sequence[tuple[int, int]], limit: int) -> C
     kept: list[str] = []
     for run in _RUN.finditer(text, 0, end):
         word = run.group()
-        if any(part not in STOP_WORDS for part in words(word)):
+        if len(word) > MAX_STOP_WORD_CHARS or _has_content(word):
             owner[run.start() : run.end()] = len(kept)
             kept.append(word)
     where = np.array(spans, dtype=np.int64).reshape(-1, 2)
@@ -80,6 +83,16 @@ def content_tokens(text: str, spans: Sequence[tuple[int, int]], limit: int) -> C
     word_of[first == last] = -1
     places = np.flatnonzero(word_of >= 0)[:limit]
     return ContentTokens(places, word_of[places], tuple(kept))
+
+
+@lru_cache(maxsize=1 << 14)
+def _has_content(word: str) -> bool:
+    return any(part not in STOP_WORDS for part in words(word))
+
+
+@lru_cache(maxsize=1 << 10)
+def _stems_in(word: str) -> tuple[str, ...]:
+    return tuple(stem(part) for part in words(word))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +133,7 @@ def terms_of(query: QueryTokens, stems: Sequence[str]) -> NDArray[np.bool_]:
     place = {s: i for i, s in enumerate(stems)}
     of_word = np.zeros((len(query.words), len(stems)), dtype=np.bool_)
     for row, word in enumerate(query.words):
-        of_word[row, [place[s] for s in (stem(w) for w in words(word)) if s in place]] = True
+        of_word[row, [place[s] for s in _stems_in(word) if s in place]] = True
     return of_word[query.word_of]
 
 
