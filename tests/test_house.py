@@ -80,7 +80,13 @@ IMPURE = frozenset(
 )
 
 # Started by assistants many times an hour: only the standard library, and of that nothing slow.
-LIGHT = ("penchant_daemon.entry", "penchant_daemon.hook", "penchant_daemon.forward", "penchant_daemon.home")
+LIGHT = (
+    "penchant_daemon.entry",
+    "penchant_daemon.hook",
+    "penchant_daemon.hook_delivery",
+    "penchant_daemon.forward",
+    "penchant_daemon.home",
+)
 HEAVY = ("pydantic", "click", "numpy", "httpx2", "fastapi", "mcp", "rich", "ssl", "asyncio", "email", "torch")
 
 # Importing the daemon's own application must not pull these in.

@@ -96,6 +96,14 @@ def one(body: bytes, model: type[Model]) -> Model:
         raise refusal(error, "body") from error
 
 
+def checked(values: Sequence[object], model: type[Model]) -> list[Model]:
+    """What was read from a body, held to a model."""
+    try:
+        return [model.model_validate(value) for value in values]
+    except ValidationError as error:
+        raise refusal(error, "body.payload") from error
+
+
 def events(body: bytes) -> tuple[EventBatchIn, str]:
     """The body of `POST /v1/events`: one event, a list of them, or `{"events": [...], "source": {...}}`.
 

@@ -7,24 +7,39 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
+
+TYPE_CHECKING = False  # type checkers take it for typing's, whose import would cost 3 ms
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SOCKET_NAME = "penchant.sock"
 MAX_SOCKET_PATH_BYTES = 107  # sun_path holds 108 bytes with the closing NUL on Linux; macOS has 104
 
 
-def home_dir() -> Path:
-    """The data directory: `PENCHANT_HOME`, else the user's data directory as platformdirs names it."""
+def home_text() -> str:
+    """The data directory: `PENCHANT_HOME`, else the user's data directory as platformdirs names it.
+
+    A text, for who cannot wait for pathlib's import.
+    """
     set_by_user = os.environ.get("PENCHANT_HOME")
     if set_by_user:
-        return Path(set_by_user).expanduser().absolute()
+        # Absolute, and no more than that: with a link in it `..` is not the folder above.
+        return os.path.join(os.getcwd(), os.path.expanduser(set_by_user))  # noqa: PTH109, PTH111, PTH118
+    own = os.path.expanduser("~")  # noqa: PTH111
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "penchant"
+        return f"{own}/Library/Application Support/penchant"
     if os.name == "nt":
         local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "penchant"
+        return f"{local or own + '/AppData/Local'}/penchant"
     xdg = os.environ.get("XDG_DATA_HOME", "")
-    return (Path(xdg) if xdg.strip() else Path.home() / ".local" / "share") / "penchant"
+    return f"{xdg if xdg.strip() else own + '/.local/share'}/penchant"
+
+
+def home_dir() -> Path:
+    """`home_text` as a path."""
+    from pathlib import Path
+
+    return Path(home_text())
 
 
 def socket_path(home: Path) -> Path:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_MESSAGE_CHARS: Final = 1_000_000  # `wire.MAX_CONTENT_CHARS`, which is not imported for its price
 MAX_TOOL_CHARS: Final = 200_000  # a call and its result go in one body of at most 10 MB
 MAX_NAME_CHARS: Final = 4_096
+MAX_PROMPT_CHARS: Final = 100_000
 _NO_CONTROL: Final = dict.fromkeys((*range(32), 127))
 
 # Every host's name of a hook, lower case without separators -> ours (Claude Code's).
@@ -191,6 +192,15 @@ def answer(call: Call, context: str) -> str:
 def takes_context(call: Call) -> bool:
     """Whether the host would use a context here at all."""
     return call.event in ("SessionStart", "UserPromptSubmit") and bool(answer(call, "x"))
+
+
+def context_request(call: Call) -> Event:
+    """What `POST /v1/context` is asked for the call."""
+    request: Event = {"event": call.event, "prompt": call.prompt[:MAX_PROMPT_CHARS]}
+    for name, value in (("session", call.session), ("project", call.project)):
+        if value:
+            request[name] = value
+    return request
 
 
 class _Maker:
@@ -421,6 +431,7 @@ __all__ = [
     "answer",
     "arguments_text",
     "canonical",
+    "context_request",
     "host_of",
     "result_text",
     "takes_context",

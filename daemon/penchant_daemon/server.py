@@ -23,12 +23,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from penchant_daemon import __version__, body
+from penchant_daemon import __version__, body, hook_events
 from penchant_daemon.access import Receive, Scope, Send, error_response
 from penchant_daemon.bus import Bus
 from penchant_daemon.errors import (
     Forbidden,
     InternalError,
+    InvalidField,
     MethodNotAllowed,
     NotFound,
     PenchantError,
@@ -52,6 +53,7 @@ from penchant_daemon.wire import (
     FeedbackRequest,
     ForgetOut,
     ForgetRequest,
+    HookRequest,
     MemoriesOut,
     MemoryIn,
     MemoryOut,
@@ -193,6 +195,13 @@ class Routes:
             ),
             Verb(
                 "POST",
+                "/v1/hook",
+                self.hook,
+                "Log what a hook says; answers what the host expects on standard output, as text",
+                takes=(HookRequest,),
+            ),
+            Verb(
+                "POST",
                 "/v1/feedback",
                 self.feedback,
                 "Say what became of a recalled memory",
@@ -319,6 +328,36 @@ class Routes:
         with body.rooted(body.ONE):
             _under_own_name(request, asked)
         return _json(await self._read(self._service.context, asked, request.state.agent))
+
+    async def hook(self, request: Request) -> Response:
+        asked = body.one(await self._bodies.read(request), HookRequest)
+        call = hook_events.understood(
+            asked.payload,
+            asked.event,
+            asked.occurred_at or utc_text(datetime.now(UTC)),
+            asked.agent,
+            asked.place,
+        )
+        if call is None:
+            raise InvalidField(
+                "no hook that is taken is named here or in the payload",
+                field="body.event",
+                hint="UserPromptSubmit, Stop and others: penchant hook --help",
+            )
+        own = request.state.agent if request.state.peer.is_tcp else call.host
+        if call.events:
+            with body.rooted("body.payload"):
+                events = body.checked(call.events, EventIn)
+                _under_own_name(request, *events)
+                await self._write(self._service.log_events, events, own, None)
+        text = ""
+        if hook_events.takes_context(call):
+            wanted = body.checked([hook_events.context_request(call)], ContextRequest)[0]
+            try:
+                text = (await self._read(self._service.context, wanted, own)).text
+            except PenchantError as error:
+                log.warning("hook_context_failed", error=type(error).__name__)  # the prompt goes on without
+        return Response(hook_events.answer(call, text), media_type="text/plain")
 
     async def feedback(self, request: Request) -> Response:
         given = body.one(await self._bodies.read(request), FeedbackRequest)

@@ -395,6 +395,16 @@ class ContextRequest(Request):
     max_chars: Annotated[int, Field(ge=0, le=10_000)] = 4_000
 
 
+class HookRequest(Request):
+    """One call of a hook, as an assistant sent it: which hook it is and what it says is read from the payload."""
+
+    event: Name | None = None  # the hook's name by the settings that fired it; the payload's own comes first
+    agent: Name | None = None  # the host's name by these settings, for one that sends nothing of its own
+    place: Name | None = None  # the project's directory, from the host's environment
+    occurred_at: Instant | None = None  # default: now
+    payload: dict[str, Any]
+
+
 class ContextOut(Response):
     text: str  # empty: nothing worth injecting
     impression_id: str | None

@@ -144,6 +144,8 @@ def test_empty_object_and_list_are_told_what_they_lack(http: httpx2.Client) -> N
         ("/v1/forget", {"ids": []}, "body.ids"),
         ("/v1/forget", {"ids": ["a", 3]}, "body.ids[1]"),
         ("/v1/context", {"event": "Lunch"}, "body.event"),
+        ("/v1/hook", {"payload": "Stop"}, "body.payload"),
+        ("/v1/hook", {"payload": {}, "event": "Lunch"}, "body.event"),
         ("/v1/watch", {"paths": [""]}, "body.paths[0]"),
         ("/v1/reindex", {"model": 7}, "body.model"),
         ("/v1/agents", {"name": "x", "token_digest": "abc"}, "body.token_digest"),

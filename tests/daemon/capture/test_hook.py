@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from tests.daemon.conftest import Daemon
 
-from penchant_daemon import hook, hook_events, lifecycle
+from penchant_daemon import hook, hook_delivery, hook_events, lifecycle
 from penchant_daemon.capture.echo import strip_marks
 from penchant_daemon.capture.transcripts.segments import arguments_text, result_text
 from penchant_daemon.client import Client
@@ -205,6 +205,13 @@ def send(env: dict[str, str], payload: dict[str, Any]) -> bytes:
     return run_hook(env, json.dumps(payload).encode(), payload.get("hook_event_name", "Stop")).stdout
 
 
+def post_raw(path: Path, target: str, body: bytes) -> bytes:
+    with hook.Connection(str(path), "test", time.monotonic() + 30) as connection:
+        status, answer = connection.send(target, body)
+    assert status == 200, answer
+    return answer
+
+
 def said_in(client: Client, session: str) -> list[SessionEvent]:
     return client.session(session).events
 
@@ -281,6 +288,29 @@ def test_a_prompt_gets_what_is_remembered_about_it_and_nothing_else_does(daemon:
         "UserPromptSubmit", session_id="asks", prompt="paint the fence in bright yellow", prompt_id="z2"
     )
     assert send(daemon.env, other) == b""
+
+
+def test_programs_may_hand_in_a_hooks_call_themselves(daemon: Daemon) -> None:
+    daemon.client.remember([MemoryIn(content="The okapi service is deployed with kamal.", scope="global")])
+    daemon.client.recall(RecallRequest(query="what loads the embedder"))
+    prompt = "how is the okapi service deployed?"
+    asked = claude("UserPromptSubmit", session_id="direct", prompt=prompt, prompt_id="o1")
+    body = json.dumps({"payload": asked, "occurred_at": "2026-03-01T10:00:00Z"}).encode()
+    answer = json.loads(post_raw(daemon.socket, "/v1/hook", body))["hookSpecificOutput"]
+    assert "kamal" in answer["additionalContext"]
+    post_raw(daemon.socket, "/v1/hook", body)
+    (event,) = said_in(daemon.client, "direct")
+    assert event.content == prompt
+    assert event.occurred_at.startswith("2026-03-01T10:00:00")
+
+
+def test_what_cannot_be_sent_as_it_came_is_logged_all_the_same(daemon: Daemon) -> None:
+    payload = claude("Stop", session_id="quoted", last_assistant_message="with a place in quotes")
+    env = {**daemon.env, "CLAUDE_PROJECT_DIR": '/tmp/a "quoted" place'}
+    send(env, payload)
+    (event,) = said_in(daemon.client, "quoted")
+    assert event.content == "with a place in quotes"
+    assert not hook_log(daemon.env)
 
 
 def test_rounds_of_injection_and_answer_add_the_persons_prompts_only(daemon: Daemon) -> None:
@@ -380,11 +410,13 @@ def test_a_host_that_never_closes_the_pipe_does_not_hang_the_hook(daemon: Daemon
 def test_it_imports_nothing_that_costs_the_assistant_time(daemon: Daemon) -> None:
     payload = json.dumps(claude("Stop", session_id="light", last_assistant_message="x"))
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "penchant_daemon.entry", "hook", "Stop"],
+        [sys.executable, "-X", "importtime", "-c", "from penchant_daemon.entry import main; main(['hook', 'Stop'])"],
         input=payload, env=daemon.env, capture_output=True, text=True, check=True,
     )  # fmt: skip
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "penchant_daemon.hook" in imported
+    # Neither what hands over to a child nor what only that needs: each of these costs more than the rest together.
+    assert not {"penchant_daemon.hook_delivery", "json", "pathlib", "re", "enum"} & imported
     heavy = {"asyncio", "click", "httpx2", "mcp", "numpy", "pydantic", "sqlite3", "structlog", "uvicorn"}
     assert not heavy & imported
     assert said_in(daemon.client, "light")[0].content == "x"
@@ -503,7 +535,7 @@ def test_events_of_a_daemon_that_cannot_start_wait_in_the_spool(free_env: dict[s
 
 def test_what_is_spooled_while_the_daemon_runs_is_logged_without_another_hook(daemon: Daemon) -> None:
     call_ = call(claude("Stop", session_id="late", last_assistant_message="too late for the line"))
-    hook.spool(daemon.home, call_.host, call_.events)
+    hook_delivery.spool(daemon.home, call_.host, call_.events)
     wait_for(lambda: not list((daemon.home / "spool").iterdir()))
     assert [event.content for event in said_in(daemon.client, "late")] == ["too late for the line"]
 
@@ -546,7 +578,7 @@ def test_a_daemon_that_hangs_costs_a_moment_only(deaf_daemon: dict[str, str]) ->
 def test_the_log_keeps_its_size(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     path = tmp_path / "logs" / "hook.log"
-    path.write_bytes(b"x" * (hook.MAX_LOG_BYTES + 1))
-    hook._log(tmp_path, "Stop\x1b[31m\n", "problem")
+    path.write_bytes(b"x" * (hook_delivery.MAX_LOG_BYTES + 1))
+    hook_delivery._log(tmp_path, "Stop\x1b[31m\n", "problem")
     assert path.stat().st_size < 1_000
     assert "\x1b" not in path.read_text()

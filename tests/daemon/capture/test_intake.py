@@ -19,7 +19,7 @@ from penchant_daemon.capture.echo import EchoGuard, wrap
 from penchant_daemon.capture.intake import Intake
 from penchant_daemon.capture.secrets import SecretMasker
 from penchant_daemon.errors import InvalidField
-from penchant_daemon.hook import spool
+from penchant_daemon.hook_delivery import spool
 from penchant_daemon.recall import Recall
 from penchant_daemon.wire import EventIn, EventOut, MemoryIn, RecallRequest, RecallResponse
 from penchant_store import Store
