@@ -543,15 +543,17 @@ def test_what_is_spooled_while_the_daemon_runs_is_logged_without_another_hook(da
 def test_a_stale_socket_and_an_unwritable_home_do_not_reach_the_assistant(free_env: dict[str, str]) -> None:
     home = Path(free_env["PENCHANT_HOME"])
     home.write_text("a file where the data directory should be")
-    assert send(free_env, claude("UserPromptSubmit", prompt="x")) == b""
+    # No daemon: the hook's child would start it behind the end of this test.
+    asked = json.dumps(claude("UserPromptSubmit", prompt="x")).encode()
+    assert run_hook(free_env, asked, "UserPromptSubmit", "--no-start").stdout == b""
     home.unlink()
     home.mkdir(mode=0o700)
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(socket_path(home)))
-    assert run_hook(
-        free_env, json.dumps(claude("Stop", last_assistant_message="x")).encode(), "Stop", "--no-start"
-    )
-    wait_for(lambda: n_spooled(free_env) == 1)
+    said = json.dumps(claude("Stop", last_assistant_message="kept for later")).encode()
+    run_hook(free_env, said, "Stop", "--no-start")
+    spool = home / "spool"
+    wait_for(lambda: any("kept for later" in path.read_text() for path in spool.glob("*.json")))
 
 
 @pytest.fixture
