@@ -62,29 +62,34 @@ def main(argv: Sequence[str]) -> NoReturn:
     event = next((argument for argument in argv if not argument.startswith("-")), None)
     agent = _option(argv, "--agent")
     data = None
+    began, at = time.monotonic(), now()
     try:
         data = _standard_input()
-        output = None if data is None else _straight(data, event, agent)
+        began, at = time.monotonic(), now()
+        output = None if data is None else _straight(data, event, agent, began, at)
     except Exception:  # noqa: BLE001  the outermost edge: an assistant must never see us fail
         output = None
     if output is None:
         from penchant_daemon import hook_delivery
 
-        output = hook_delivery.take(data, event, agent, starts="--no-start" not in argv)
+        output = hook_delivery.take(data, event, agent, began, at, starts="--no-start" not in argv)
     if output:
-        os.write(_OUTPUT, output + b"\n")
+        try:  # noqa: SIM105  contextlib is another import
+            os.write(_OUTPUT, output + b"\n")
+        except OSError:
+            pass  # the host has closed the pipe: it waits for nothing more
     # Everything is written unbuffered: taking the interpreter down in order would cost 4 ms for nothing.
     sys.stderr.flush()
     os._exit(0)
 
 
-def _straight(data: bytes, event: str | None, agent: str | None) -> bytes | None:
+def _straight(data: bytes, event: str | None, agent: str | None, began: float, at: str) -> bytes | None:
     """What the daemon says is to be printed; None where it did not take what came, or may not be asked yet."""
     said = {
         "event": event,
         "agent": agent,
         "place": os.environ.get("CLAUDE_PROJECT_DIR"),
-        "occurred_at": now(),
+        "occurred_at": at,
     }
     if not data or len(data) > MAX_STRAIGHT_BYTES or not all(map(_is_plain, said.values())):
         return None
@@ -99,7 +104,7 @@ def _straight(data: bytes, event: str | None, agent: str | None) -> bytes | None
     name = "".join(filter(str.isalpha, event or "")).lower()
     waits_s = CONTEXT_TIMEOUT_S if not name or name in _BEFORE_WORK else LOG_TIMEOUT_S
     try:
-        with Connection(f"{home}/{SOCKET_NAME}", "hook", time.monotonic() + waits_s) as connection:
+        with Connection(f"{home}/{SOCKET_NAME}", "hook", began + waits_s) as connection:
             status, output = connection.send("/v1/hook", body)
     except Undelivered:
         return None

@@ -43,23 +43,34 @@ SPOOL_NAME: Final = "spool"
 FORGOTTEN_S: Final = 60.0  # a file in the line that nobody holds is taken away after this time
 
 
-def take(data: bytes | None, event: str | None, agent: str | None, *, starts: bool) -> bytes:
+def take(
+    data: bytes | None, event: str | None, agent: str | None, began: float, at: str, *, starts: bool
+) -> bytes:
     """Take one hook call, whatever becomes of it.
 
     :param data: what stood on standard input; None: too much, or it did not end.
     :param event: the hook's name as the settings give it, and `agent` the host's.
+    :param began: since when the host waits, by `time.monotonic()`, and `at` that time in UTC, ISO-8601.
     :param starts: whether a daemon is started where none runs.
     :return: what is to be printed.
     """
     home = home_dir()
     try:
-        return _take(home, data, event, agent, starts).encode("ascii")
+        return _take(home, data, event, agent, began, at, starts).encode("ascii")
     except Exception as error:  # noqa: BLE001  the outermost edge: an assistant must never see us fail
         _log(home, event, f"{type(error).__name__} in {_place(error)}")
         return b""
 
 
-def _take(home: Path, data: bytes | None, event: str | None, agent: str | None, starts: bool) -> str:
+def _take(
+    home: Path,
+    data: bytes | None,
+    event: str | None,
+    agent: str | None,
+    began: float,
+    at: str,
+    starts: bool,
+) -> str:
     if data is None:
         _log(home, event, f"standard input is larger than {MAX_INPUT_BYTES} bytes or did not end: not logged")
         return ""
@@ -67,11 +78,11 @@ def _take(home: Path, data: bytes | None, event: str | None, agent: str | None, 
     if payload is None:
         _log(home, event, f"standard input is no JSON object ({len(data)} bytes): not logged")
         return ""
-    call = understood(payload, event, now(), agent, os.environ.get("CLAUDE_PROJECT_DIR"))
+    call = understood(payload, event, at, agent, os.environ.get("CLAUDE_PROJECT_DIR"))
     if call is None:
         _log(home, event, "not a hook that is taken: not logged")
         return ""
-    deadline = time.monotonic() + (CONTEXT_TIMEOUT_S if takes_context(call) else LOG_TIMEOUT_S)
+    deadline = began + (CONTEXT_TIMEOUT_S if takes_context(call) else LOG_TIMEOUT_S)
     is_logged = not call.events
     if call.events and any_in_line(home):
         _hand_over(home, call, starts)

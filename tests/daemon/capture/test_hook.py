@@ -304,6 +304,23 @@ def test_programs_may_hand_in_a_hooks_call_themselves(daemon: Daemon) -> None:
     assert event.occurred_at.startswith("2026-03-01T10:00:00")
 
 
+def test_a_host_that_stopped_listening_sees_no_error(daemon: Daemon) -> None:
+    daemon.client.remember([MemoryIn(content="The gnu service is deployed with nomad.", scope="global")])
+    daemon.client.recall(RecallRequest(query="what loads the embedder"))
+    asked = claude(
+        "UserPromptSubmit", session_id="deaf", prompt="how is the gnu service deployed?", prompt_id="g1"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [sys.executable, "-m", "penchant_daemon.entry", "hook", "UserPromptSubmit"],
+        input=json.dumps(asked).encode(), env=daemon.env, stdout=writer, stderr=subprocess.PIPE, timeout=30, check=False,
+    )  # fmt: skip
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert said_in(daemon.client, "deaf")[0].content == asked["prompt"]
+
+
 def test_what_cannot_be_sent_as_it_came_is_logged_all_the_same(daemon: Daemon) -> None:
     payload = claude("Stop", session_id="quoted", last_assistant_message="with a place in quotes")
     env = {**daemon.env, "CLAUDE_PROJECT_DIR": '/tmp/a "quoted" place'}
@@ -573,7 +590,10 @@ def test_a_daemon_that_hangs_costs_a_moment_only(deaf_daemon: dict[str, str]) ->
         deaf_daemon, json.dumps(claude("Stop", last_assistant_message="x")).encode(), "Stop", "--no-start"
     )
     assert time.monotonic() - started < 3
-    run_hook(deaf_daemon, json.dumps(claude("UserPromptSubmit", prompt="x")).encode(), "x", "--no-start")
+    started = time.monotonic()
+    asked = json.dumps(claude("UserPromptSubmit", prompt="x")).encode()
+    run_hook(deaf_daemon, asked, "UserPromptSubmit", "--no-start")
+    assert time.monotonic() - started < hook.CONTEXT_TIMEOUT_S + 1.5  # once, whichever way it went
     wait_for(lambda: n_spooled(deaf_daemon) == 2)
 
 
