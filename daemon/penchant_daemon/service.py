@@ -103,7 +103,10 @@ if TYPE_CHECKING:
 #: The agent that the person's own commands speak as.
 PERSON = "cli"
 MAX_FEEDBACK_A_MINUTE = 60  # of one agent; what learning counts of it is less
-COUNTS_AGE_S = 1.0  # counting walks indexes of the database: at most once in this time
+# Counting walks indexes of the database: it takes at most this share of the time, however often it is asked for. What
+# a small store answers is as good as new, and of a large one at most this old.
+COUNTING_SHARE = 0.05
+COUNTS_AGE_S = 1.0
 
 
 @dataclass
@@ -473,9 +476,9 @@ class Service:
     # ---- inside
 
     def _counted(self) -> tuple[CountsOut, dict[str, JobsOut]]:
-        now = time.monotonic()
+        began = time.monotonic()
         known = self._counts
-        if known is not None and now - known[0] < COUNTS_AGE_S:
+        if known is not None and began < known[0]:
             return known[1], known[2]
         with _store_errors():
             counts = self._store.counts()
@@ -497,7 +500,8 @@ class Service:
                 for kind, each in jobs.items()
             },
         )
-        self._counts = (now, *fresh)
+        took_s = time.monotonic() - began
+        self._counts = (began + min(took_s / COUNTING_SHARE, COUNTS_AGE_S), *fresh)
         return fresh
 
     def _known_project(self, project: str | None) -> str | None:

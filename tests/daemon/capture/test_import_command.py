@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 from tests.daemon.conftest import Daemon
 
+from penchant_daemon.service import COUNTS_AGE_S
+
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ROOT / "examples"
 
 
 def counts(daemon: Daemon) -> tuple[int, int]:
-    """How many events and sessions are stored."""
+    """How many events and sessions are stored now."""
+    threading.Event().wait(COUNTS_AGE_S)  # what was counted before is forgotten then
     status = json.loads(daemon.penchant("status", "--json").stdout)
     return status["counts"]["events"], status["counts"]["sessions"]
 
