@@ -18,6 +18,7 @@ import sys
 import time
 
 from penchant_daemon.home import SOCKET_NAME, home_text
+from penchant_daemon.hook_names import BEFORE_WORK, canonical
 
 TYPE_CHECKING = False  # type checkers take it for typing's, whose import would cost 3 ms
 if TYPE_CHECKING:
@@ -34,15 +35,6 @@ MAX_STRAIGHT_BYTES: Final = 1_000_000  # more is cut before it is sent
 LINE_NAME: Final = "hook-line"  # in the data directory; `hook_delivery.Ticket`
 USAGE: Final = "usage: penchant hook EVENT [--agent NAME] [--no-start], the hook's JSON on standard input\n"
 
-# The hooks, by the names that hosts have for them, at which a host may take context.
-_BEFORE_WORK: Final = (
-    "sessionstart",
-    "userpromptsubmit",
-    "userpromptsubmitted",
-    "beforesubmitprompt",
-    "beforeagent",
-    "preuserprompt",
-)
 _INPUT, _OUTPUT = 0, 1
 
 
@@ -101,8 +93,8 @@ def _straight(data: bytes, event: str | None, agent: str | None, began: float, a
         pass
     fields = "".join(f'"{name}":"{value}",' for name, value in said.items() if value)
     body = b"{" + fields.encode("ascii") + b'"payload":' + data + b"}"
-    name = "".join(filter(str.isalpha, event or "")).lower()
-    waits_s = CONTEXT_TIMEOUT_S if not name or name in _BEFORE_WORK else LOG_TIMEOUT_S
+    may_take_context = not event or canonical(event) in BEFORE_WORK
+    waits_s = CONTEXT_TIMEOUT_S if may_take_context else LOG_TIMEOUT_S
     try:
         with Connection(f"{home}/{SOCKET_NAME}", "hook", began + waits_s) as connection:
             status, output = connection.send("/v1/hook", body)

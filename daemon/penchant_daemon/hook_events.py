@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import zlib
 
+from penchant_daemon.hook_names import BEFORE_WORK, canonical
+
 TYPE_CHECKING = False  # type checkers take it for typing's, whose import would cost 3 ms
 if TYPE_CHECKING:
     from typing import Any, Final, TypeAlias
@@ -21,34 +23,6 @@ MAX_TOOL_CHARS: Final = 200_000  # a call and its result go in one body of at mo
 MAX_NAME_CHARS: Final = 4_096
 MAX_PROMPT_CHARS: Final = 100_000
 _NO_CONTROL: Final = dict.fromkeys((*range(32), 127))
-
-# Every host's name of a hook, lower case without separators -> ours (Claude Code's).
-_EVENTS: Final = {
-    "sessionstart": "SessionStart",
-    "userpromptsubmit": "UserPromptSubmit",
-    "userpromptsubmitted": "UserPromptSubmit",
-    "beforesubmitprompt": "UserPromptSubmit",
-    "beforeagent": "UserPromptSubmit",
-    "preuserprompt": "UserPromptSubmit",
-    "posttooluse": "PostToolUse",
-    "aftertool": "PostToolUse",
-    "afterfileedit": "PostToolUse",
-    "postwritecode": "PostToolUse",
-    "postruncommand": "PostToolUse",
-    "postreadcode": "PostToolUse",
-    "postmcptooluse": "PostToolUse",
-    "posttoolusefailure": "PostToolUseFailure",
-    "subagentstop": "SubagentStop",
-    "precompact": "PreCompact",
-    "precompress": "PreCompact",
-    "postcompact": "PostCompact",
-    "stop": "Stop",
-    "agentstop": "Stop",
-    "afteragent": "Stop",
-    "afteragentresponse": "Stop",
-    "postcascaderesponse": "Stop",
-    "sessionend": "SessionEnd",
-}
 
 
 class Call:
@@ -79,11 +53,6 @@ class Call:
         self.project = project
         self.events = events
         self.prompt = prompt
-
-
-def canonical(name: str) -> str | None:
-    """Claude Code's name of a host's hook; None for one that is not taken."""
-    return _EVENTS.get("".join(filter(str.isalpha, name)).lower())
 
 
 def host_of(payload: Event, given: str | None = None) -> str:
@@ -191,7 +160,7 @@ def answer(call: Call, context: str) -> str:
 
 def takes_context(call: Call) -> bool:
     """Whether the host would use a context here at all."""
-    return call.event in ("SessionStart", "UserPromptSubmit") and bool(answer(call, "x"))
+    return call.event in BEFORE_WORK and bool(answer(call, "x"))
 
 
 def context_request(call: Call) -> Event:
@@ -430,7 +399,6 @@ __all__ = [
     "Call",
     "answer",
     "arguments_text",
-    "canonical",
     "context_request",
     "host_of",
     "result_text",
