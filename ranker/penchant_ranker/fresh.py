@@ -90,7 +90,8 @@ def refreshed(
 
     One updates another when both are of the same person (or memories), give other values beside the same word of the
     question, are alike in meaning, and the later one is about as good an answer: it holds most of the words of the
-    question that the earlier one holds, and all names and numbers (else it is about something else: another's port).
+    question that the earlier one holds, and all names and numbers (else it is about something else: another's port). Of
+    one that says itself that something changed less is asked.
 
     :param statements: best-ranked first.
     :param vectors: (n, dim), zeros where there is none.
@@ -106,38 +107,42 @@ def refreshed(
     alike = units @ units.T
     wanted = frozenset(query.stems)
     for later in range(1, n):
-        for earlier in np.flatnonzero(alike[later, :later] >= MIN_COSINE_CHANGED).tolist():
-            old, new = statements[earlier], statements[later]
-            # The texts are read last: that takes longest.
-            is_candidate = (
-                new.by == old.by != "assistant"
-                and _key(new) > _key(old)
-                and nearness[later] >= MIN_NEARNESS_CHANGED * nearness[earlier]
-                and scores[later] >= MIN_SCORE_CHANGED * scores[earlier]
-            )
-            if not is_candidate:
-                continue
+        new = statements[later]
+        candidates = [
+            earlier
+            for earlier in np.flatnonzero(alike[later, :later] >= MIN_COSINE_CHANGED).tolist()
+            if new.by == statements[earlier].by != "assistant"
+            and _key(new) > _key(statements[earlier])
+            and nearness[later] >= MIN_NEARNESS_CHANGED * nearness[earlier]
+            and scores[later] >= MIN_SCORE_CHANGED * scores[earlier]
+        ]
+        if not candidates:
+            continue
+        # The texts are read last, and the later one's once: that takes longest.
+        says_changed = bool(_SAYS_CHANGED.search(new.text[:MAX_CHARS]))
+        for earlier in candidates:
             is_as_good = (
                 alike[later, earlier] >= MIN_COSINE
                 and nearness[later] >= MIN_NEARNESS * nearness[earlier]
                 and scores[later] >= MIN_SCORE * scores[earlier]
             )
-            if _updates(old, new, wanted, is_as_good):
+            if (is_as_good or says_changed) and _updates(
+                statements[earlier], new, wanted, says_changed=says_changed, is_as_good=is_as_good
+            ):
                 order.remove(later)
                 order.insert(order.index(earlier), later)
                 break
     return order
 
 
-def _updates(old: Statement, new: Statement, wanted: frozenset[str], is_as_good: bool) -> bool:
+def _updates(
+    old: Statement, new: Statement, wanted: frozenset[str], *, says_changed: bool, is_as_good: bool
+) -> bool:
     """Whether the later one is about what the earlier one is about, as far as the question says, and tells a change.
 
-    :param is_as_good: it is about as good an answer; else it must say itself that something changed.
+    :param says_changed: it says itself that something changed; `is_as_good`: it is about as good an answer.
     """
     text = new.text[:MAX_CHARS]
-    says_changed = bool(_SAYS_CHANGED.search(text))
-    if not (is_as_good or says_changed):
-        return False
     held = _held(old.text, wanted)
     lost = held - _held(text, wanted)
     is_long = says_changed and len(_parts(text)) >= MIN_WORDS_CHANGED
