@@ -105,6 +105,8 @@ def _processes(report: Report) -> None:
         hooks = [_hook(i) for i in range(N_STARTS)]
         report.add("`penchant hook UserPromptSubmit`: whole process, p50", hooks, "ms", at_most=50.0)
         report.add("`penchant hook UserPromptSubmit`: whole process, p95", [percentile(hooks, 95)], "ms")
+        hooks = [_hook(i, "PostToolUse") for i in range(N_STARTS)]
+        report.add("`penchant hook PostToolUse`: whole process, p50", hooks, "ms", at_most=50.0)
     with own_home() as home:
         hooks = [_hook(i) for i in range(N_STARTS)]
         report.add("  the same with no daemon running, p50", hooks, "ms")
@@ -112,19 +114,26 @@ def _processes(report: Report) -> None:
             time.sleep(0.1)
 
 
-def _hook(i: int) -> float:
+def _hook(i: int, event: str = "UserPromptSubmit") -> float:
     """Milliseconds of one hook, from the start of its process to its end."""
-    given = {
+    given: dict[str, object] = {
         "session_id": "bench",
         "transcript_path": "/nonexistent.jsonl",
         "cwd": "/home/someone/bench",
-        "hook_event_name": "UserPromptSubmit",
+        "hook_event_name": event,
         "prompt_id": f"bench-{i}",
-        "prompt": f"please look at the flaky test number {i}",
     }
+    if event == "UserPromptSubmit":
+        given["prompt"] = f"please look at the flaky test number {i}"
+    else:
+        given |= {
+            "tool_name": "Bash",
+            "tool_use_id": f"bench-{i}",
+            "tool_input": {"command": f"pytest -k {i}"},
+        }
     start = time.perf_counter()
     subprocess.run(
-        [str(PENCHANT), "hook", "UserPromptSubmit"],
+        [str(PENCHANT), "hook", event],
         input=json.dumps(given).encode(),
         capture_output=True,
         check=True,
